@@ -1,0 +1,29 @@
+/// Decompositions of small dense matrices on the host, by LAPACK, in double precision.
+///
+/// The one declared piece of host algebra: learners are handed it openly. Matrices are n × n in row-major arrays (for a
+/// symmetric matrix the order makes no difference).
+public protocol DenseSolver: Sendable {
+    /// Eigenvalues, ascending, and eigenvectors of a symmetric matrix: `matrix = V · diag(values) · Vᵀ`, V row-major
+    /// with the eigenvectors as its columns. O(n³).
+    func symmetricEigen(_ matrix: [Double], n: Int) throws(ComputeError) -> (values: [Double], vectors: [Double])
+
+    /// The lower Cholesky factor L, `matrix = L · Lᵀ`, of a symmetric positive definite matrix, row-major with zeros
+    /// above the diagonal. O(n³ / 3).
+    func cholesky(_ matrix: [Double], n: Int) throws(ComputeError) -> [Double]
+
+    /// Solves `matrix · X = rhs` for a symmetric positive definite matrix and `columns` right-hand sides (n × columns,
+    /// row-major). O(n³ / 3 + n² · columns).
+    func solvePositiveDefinite(
+        _ matrix: [Double], n: Int, rhs: [Double], columns: Int
+    ) throws(ComputeError) -> [Double]
+
+    /// The thin QR decomposition of a row-major rows × columns matrix with rows ≥ columns: Q is rows × columns with
+    /// orthonormal columns, R columns × columns upper triangular. O(rows · columns²).
+    func qr(_ matrix: [Double], rows: Int, columns: Int) throws(ComputeError) -> (q: [Double], r: [Double])
+
+    /// The thin singular value decomposition of a row-major rows × columns matrix: U (rows × r), the r = min(rows,
+    /// columns) singular values, descending, and Vᵀ (r × columns). O(rows · columns · r).
+    func singularValues(
+        _ matrix: [Double], rows: Int, columns: Int
+    ) throws(ComputeError) -> (u: [Double], values: [Double], vTransposed: [Double])
+}

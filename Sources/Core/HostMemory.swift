@@ -1,0 +1,36 @@
+#if canImport(Glibc)
+    import Glibc
+#endif
+
+/// Allocation of host memory that devices may share.
+public enum HostMemory {
+    /// A page: enough for any vector load, and what OpenCL runtimes ask of memory that they map.
+    public static let alignment = 4096
+
+    /// Allocations from here up are mapped and unmapped one by one, so that freeing returns memory to the system.
+    private static let mappingThreshold = 1 << 20
+
+    /// Allocates `byteCount` bytes; the content is undefined. Traps when the system refuses, as `malloc` users do;
+    /// learners predict their needs first (`TrainingPlan`).
+    public static func allocate(byteCount: Int) -> UnsafeMutableRawPointer {
+        if byteCount >= mappingThreshold {
+            let address = mmap(nil, byteCount, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+            guard let address, address != MAP_FAILED else {
+                preconditionFailure("the system refused \(byteCount) bytes of memory")
+            }
+            // Large pages spare the random gathers of factor rows most of their TLB misses.
+            _ = madvise(address, byteCount, MADV_HUGEPAGE)
+            return address
+        }
+        return UnsafeMutableRawPointer.allocate(byteCount: byteCount, alignment: alignment)
+    }
+
+    /// Frees what ``allocate(byteCount:)`` gave, with the same size.
+    public static func deallocate(_ address: UnsafeMutableRawPointer, byteCount: Int) {
+        if byteCount >= mappingThreshold {
+            munmap(address, byteCount)
+        } else {
+            address.deallocate()
+        }
+    }
+}
