@@ -12,13 +12,14 @@
 #ifndef APUS_PANEL
 #define APUS_PANEL 64
 #endif
-// Bytes of a row's gathered vectors that the second-level cache keeps between conjugate-gradient steps.
+// Bytes of a row's vectors that are copied together for the conjugate-gradient steps: a share of the third-level cache,
+// which streams faster than memory answers.
 #ifndef APUS_GATHER_BYTES
-#define APUS_GATHER_BYTES 524288
+#define APUS_GATHER_BYTES 8388608
 #endif
 // Bytes of fixed vectors asked for ahead of their use.
 #ifndef APUS_LOOKAHEAD_BYTES
-#define APUS_LOOKAHEAD_BYTES 131072
+#define APUS_LOOKAHEAD_BYTES 196608
 #endif
 
 // The problem, where the prefetching stands, and the areas of the scratch memory.
@@ -33,6 +34,8 @@ typedef struct {
     long prefetched;
     long prefetch_end;
     long lookahead;
+    // How many vectors are copied together.
+    long gathered;
     // Position of the row's first entry.
     long begin;
     // The row's entries with a positive weight: index of the vector, sqrt(w), sqrt(w) t; 16 more are 0.
@@ -61,16 +64,18 @@ typedef struct {
 
 APUS_INLINE long APUS_NAME(padded)(long count) { return (count + 15) / 16 * 16; }
 
-// Vectors of a long row are gathered again, eight at a time, when the second-level cache can't keep them.
-APUS_INLINE long APUS_NAME(gathered_entries)(long d) {
-    long entries = APUS_GATHER_BYTES / 4 / APUS_NAME(padded)(d) / 8 * 8;
-    return entries < 8 ? 8 : entries;
+// How many vectors of a row are copied together, a multiple of 8; those beyond are gathered again by each step.
+APUS_INLINE long APUS_NAME(gathered_entries)(long d, long longest) {
+    long entries = APUS_GATHER_BYTES / 4 / APUS_NAME(padded)(d), all = APUS_NAME(padded)(longest);
+    entries = entries < all ? entries : all;
+    return entries < 8 ? 8 : entries / 8 * 8;
 }
 
-APUS_INLINE long APUS_NAME(panel_floats)(long d) {
+// Floats of a panel, or of the gathered vectors with room for eight more.
+APUS_INLINE long APUS_NAME(panel_floats)(long d, long longest) {
     long wide = APUS_NAME(padded)(d);
     long tiles = (APUS_PANEL + 16) * wide + 16;
-    long gathered = APUS_NAME(gathered_entries)(d) * wide;
+    long gathered = (APUS_NAME(gathered_entries)(d, longest) + 8) * wide;
     return tiles > gathered ? tiles : gathered;
 }
 
@@ -78,7 +83,7 @@ APUS_INLINE long APUS_NAME(panel_floats)(long d) {
 APUS_INLINE long APUS_NAME(scratch_floats)(long d, long longest) {
     long wide = APUS_NAME(padded)(d) + 16;
     return 6 * (APUS_NAME(padded)(longest) + 16) + 10 * wide + APUS_NAME(triangle)(wide / 16)
-           + APUS_NAME(panel_floats)(d);
+           + APUS_NAME(panel_floats)(d, longest);
 }
 
 // Asks for the fixed vectors of up to `count` more entries, when those before the row's entry `used` are done with, so
@@ -383,11 +388,11 @@ APUS_FUNCTION void APUS_NAME(axpy8)(__global const float *group, long wide, __gl
 // sum = sum over the row's entries of (first ? w t : 0 - w (v . x)) v, in one pass.
 APUS_FUNCTION void APUS_NAME(pass)(APUS_NAME(Row) *row, int first, __global const float *x, __global float *sum) {
     long wide = APUS_NAME(padded)(row->d);
-    int keep = row->n <= APUS_NAME(gathered_entries)(row->d);
     __global float *products = row->pivots;
     for (long c = 0; c < wide; c += 16) vstore16((float16)(0.0f), 0, sum + c);
     for (long e = 0; e < row->n; e += 8) {
-        __global float *group = keep ? row->panel + e * wide : row->panel;
+        int keep = e < row->gathered;
+        __global float *group = row->panel + (keep ? e : row->gathered) * wide;
         if (first || !keep) APUS_NAME(gather8)(row, e, 0, row->d, group);
         APUS_NAME(prefetch_rows)(row, first || !keep ? e : row->n, 8);
         APUS_NAME(dot8)(group, wide, x, products);
@@ -481,6 +486,7 @@ APUS_FUNCTION void APUS_NAME(solve_subspace)(APUS_NAME(Row) *row, long block) {
 // Lays out a worker's scratch memory for rows of up to `longest` entries.
 APUS_FUNCTION void APUS_NAME(lay_out)(APUS_NAME(Row) *row, __global float *scratch, long longest) {
     long entries = APUS_NAME(padded)(longest) + 16, wide = APUS_NAME(padded)(row->d) + 16;
+    row->gathered = APUS_NAME(gathered_entries)(row->d, longest);
     row->lookahead = APUS_LOOKAHEAD_BYTES / 4 / wide + 1;
     row->index = (__global int *)scratch;
     row->root = scratch + entries;
