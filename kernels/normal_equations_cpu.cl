@@ -97,8 +97,10 @@ APUS_INLINE long APUS_NAME(scratch_floats)(long d, long longest) {
 // Asks for the fixed vectors of up to `count` more entries, when those before the row's entry `used` are done with, so
 // that the memory works while the tiles compute.
 APUS_FUNCTION void APUS_NAME(prefetch_rows)(APUS_NAME(Row) *row, long used, long count) {
-    long end = row->prefetched + count, limit = row->begin + used + row->lookahead;
+    long limit = row->begin + used + row->lookahead;
     limit = limit < row->prefetch_end ? limit : row->prefetch_end;
+    if (row->prefetched < row->begin + used) row->prefetched = row->begin + used;
+    long end = row->prefetched + count;
     end = end < limit ? end : limit;
     if (end <= row->prefetched) return;
     for (long e = row->prefetched; e < end; ++e) {
