@@ -114,6 +114,9 @@
         }                                                                                                              \
         APUS_LIST##COUNT(APUS_TILE_STORE)                                                                              \
     }
+APUS_TILE(4)
+APUS_TILE(8)
+APUS_TILE(12)
 APUS_TILE(16)
 
 // The same for two slabs of rows at once: one broadcast serves two products, so that the loads keep up.
