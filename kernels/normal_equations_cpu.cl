@@ -444,8 +444,8 @@ APUS_FUNCTION float APUS_NAME(pass)(APUS_NAME(Row) *row, int kind, int backward,
         vstore16(-r * product, 0, factor);
         APUS_AXPY8
     }
-    float4 half = squares.lo + squares.hi;
-    return (half.s0 + half.s2) + (half.s1 + half.s3);
+    float4 folded = squares.lo + squares.hi;
+    return (folded.s0 + folded.s2) + (folded.s1 + folded.s3);
 }
 
 #define APUS_HALF(v) ((v).lo + (v).hi)
