@@ -1,1 +1,5 @@
 #pragma once
+#include "DenseLoops.h"
+#include "Processor.h"
+#include "SparseLoops.h"
+#include "TopKSelection.h"
