@@ -1,35 +1,46 @@
-import COpenBLAS
 import CVectorLoops
 import Compute
 import Core
 
-/// Row systems of matrix factorization.
+/// Row systems of matrix factorization: loops of our own, a row at a time on one worker.
 extension CPUBackend {
+    /// Work of a chunk, in entries: some tenths of a millisecond, so that workers finish together.
+    private static let entriesPerChunk = 4096
+
     func solveNormalEquations(_ equations: SolveNormalEquations) {
         let sparse = equations.sparse
-        let d = equations.fixed.columns
-        let pointers = sparse.rowPointers.pointer(as: Int64.self)
-        let columns = sparse.columnIndices.pointer(as: Int32.self)
-        reserveScratch(count: d * d + d)
-        pool.parallelFor(sparse.rows) { row, worker in
-            let system = scratch(worker: worker, count: d * d + d)
-            let rhs = system + d * d
-            let solution = equations.solution.floats + row * equations.solution.rowStride
-            system.update(repeating: 0, count: d * d + d)
-            for k in 0..<d {
-                system[k * d + k] = equations.diagonal.floats[k] + equations.rowRegularization.floats[row]
+        let (method, parameter) = equations.method.loopArguments
+        var problem = apus_normal_equations(
+            row_pointers: sparse.rowPointers.pointer(as: Int64.self),
+            column_indices: sparse.columnIndices.pointer(as: Int32.self),
+            weights: equations.weighted ? UnsafePointer(sparse.values.floats) : nil,
+            targets: equations.targets.map { UnsafePointer($0.floats) },
+            fixed: equations.fixed.floats, fixed_stride: Int64(equations.fixed.rowStride),
+            diagonal: equations.diagonal.floats, row_regularization: equations.rowRegularization.floats,
+            solution: equations.solution.floats, solution_stride: Int64(equations.solution.rowStride),
+            d: Int64(equations.fixed.columns), method: method, parameter: parameter)
+        let ranges = balancedRows(sparse, entriesPerChunk: Self.entriesPerChunk, rowCost: 16)
+        let longestRow = (0..<sparse.rows).reduce(0) { max($0, sparse.entryCount(ofRow: $1)) }
+        let scratchCount = Int(apus_normal_equations_scratch_floats(&problem, Int64(longestRow)))
+        reserveScratch(count: scratchCount)
+        withUnsafePointer(to: problem) { problem in
+            pool.parallelFor(ranges.count) { chunk, worker in
+                apus_solve_rows(
+                    problem, Int64(ranges[chunk].lowerBound), Int64(ranges[chunk].upperBound), Int64(longestRow),
+                    scratch(worker: worker, count: scratchCount))
             }
-            for entry in Int(pointers[row])..<Int(pointers[row + 1]) {
-                let weight = equations.weighted ? sparse.values.floats[entry] : 1
-                let target = equations.targets?.floats[entry] ?? 1
-                let v = equations.fixed.floats + Int(columns[entry]) * equations.fixed.rowStride
-                for i in 0..<d {
-                    rhs[i] += weight * target * v[i]
-                    for j in 0...i { system[i * d + j] += weight * v[i] * v[j] }
-                }
-            }
-            _ = LAPACKE_sposv(LAPACK_COL_MAJOR, 0x55, Int32(d), 1, system, Int32(d), rhs, Int32(d))
-            solution.update(from: rhs, count: d)
+        }
+    }
+}
+
+extension NormalEquationMethod {
+    /// The values of the C interface.
+    var loopArguments: (method: Int32, parameter: Int32) {
+        switch self {
+        case .exact: (Int32(APUS_NORMAL_EQUATIONS_EXACT.rawValue), 1)
+        case .subspace(let blockSize): (Int32(APUS_NORMAL_EQUATIONS_SUBSPACE.rawValue), Int32(blockSize))
+        case .conjugateGradient(let steps):
+            (Int32(APUS_NORMAL_EQUATIONS_CONJUGATE_GRADIENT.rawValue), Int32(steps))
         }
     }
 }
