@@ -29,9 +29,12 @@ typedef struct {
     __global const float *fixed;
     long fixed_stride;
     long d;
-    // Entries before this position have been asked for; none at or past the end are.
+    // Entries before this position have been asked for; none at or past the end are, nor `lookahead` ahead of use.
     long prefetched;
     long prefetch_end;
+    long lookahead;
+    // Position of the row's first entry.
+    long begin;
     // The row's entries with a positive weight: index of the vector, sqrt(w), sqrt(w) t; 16 more are 0.
     long n;
     __global int *index;
@@ -77,22 +80,25 @@ APUS_INLINE long APUS_NAME(scratch_floats)(long d, long longest) {
     return 6 * (APUS_NAME(padded)(longest) + 16) + 10 * wide + APUS_NAME(triangle)(wide / 16) + APUS_NAME(panel_floats)(d);
 }
 
-// Asks for the fixed vectors of up to `count` more entries, so that the memory works while the tiles compute.
-APUS_FUNCTION void APUS_NAME(prefetch_rows)(APUS_NAME(Row) *row, long count) {
-    long end = row->prefetched + count;
-    end = end < row->prefetch_end ? end : row->prefetch_end;
+// Asks for the fixed vectors of up to `count` more entries, when those before the row's entry `used` are done with, so
+// that the memory works while the tiles compute.
+APUS_FUNCTION void APUS_NAME(prefetch_rows)(APUS_NAME(Row) *row, long used, long count) {
+    long end = row->prefetched + count, limit = row->begin + used + row->lookahead;
+    limit = limit < row->prefetch_end ? limit : row->prefetch_end;
+    end = end < limit ? end : limit;
+    if (end <= row->prefetched) return;
     for (long e = row->prefetched; e < end; ++e) {
         __global const float *vector = row->fixed + (long)row->columns[e] * row->fixed_stride;
         for (long c = 0; c < row->d; c += 16) {
             APUS_PREFETCH(vector + c);
         }
     }
-    if (end > row->prefetched) row->prefetched = end;
+    row->prefetched = end;
 }
 
 // Adds the products of a panel of k vectors to all tiles of a packed triangle.
 APUS_FUNCTION void APUS_NAME(accumulate)(APUS_NAME(Row) *row, long slabs, long remainder, long slab_stride, long k,
-                                         long ahead) {
+                                         long used, long ahead) {
     __global const float *first = row->panel + 256;
     long share = (2 * ahead + slabs * (slabs + 1) - 1) / (slabs * (slabs + 1));
     for (long i = 0; i < slabs; ++i) {
@@ -107,10 +113,10 @@ APUS_FUNCTION void APUS_NAME(accumulate)(APUS_NAME(Row) *row, long slabs, long r
         } else {
             APUS_NAME(tile16)(first, rows, k, tile, 1.0f);
         }
-        APUS_NAME(prefetch_rows)(row, share);
+        APUS_NAME(prefetch_rows)(row, used, share);
         for (long j = 1; j <= i; ++j) {
             APUS_NAME(tile16)(first + j * slab_stride, rows, k, tile + 256 * j, 1.0f);
-            APUS_NAME(prefetch_rows)(row, share);
+            APUS_NAME(prefetch_rows)(row, used, share);
         }
     }
 }
@@ -154,7 +160,7 @@ APUS_FUNCTION void APUS_NAME(solve_primal)(APUS_NAME(Row) *row, long start, long
                 }
             }
         }
-        APUS_NAME(accumulate)(row, slabs, width - 16 * (slabs - 1), slab_stride, k, k);
+        APUS_NAME(accumulate)(row, slabs, width - 16 * (slabs - 1), slab_stride, k, begin + k, APUS_PANEL);
         for (long i = 0; i < slabs; ++i) {
             float16 a = zero, b = zero, c = zero, f = zero;
             __global const float *rows = first + i * slab_stride;
@@ -268,7 +274,7 @@ APUS_FUNCTION void APUS_NAME(solve_dual)(APUS_NAME(Row) *row, long start, long w
             APUS_NAME(pack_transposed)(row->fixed + start, row->fixed_stride, index + 16 * i, root + 16 * i,
                                        inverse_root, begin, k, row->panel + 256 + i * slab_stride);
         }
-        APUS_NAME(accumulate)(row, slabs, 16 - leading, slab_stride, k, begin == 0 ? n : 0);
+        APUS_NAME(accumulate)(row, slabs, 16 - leading, slab_stride, k, n, n + 16);
     }
     APUS_NAME(solve_positive_definite)(row->triangle, slabs, row->pivots, row->right);
     for (long e = 0; e < n; ++e) row->coefficient[e] = row->root[e] * row->right[leading + e];
@@ -377,7 +383,7 @@ APUS_FUNCTION void APUS_NAME(pass)(APUS_NAME(Row) *row, int first, __global cons
     for (long e = 0; e < row->n; e += 8) {
         __global float *group = keep ? row->panel + e * wide : row->panel;
         if (first || !keep) APUS_NAME(gather8)(row, e, 0, row->d, group);
-        APUS_NAME(prefetch_rows)(row, 4);
+        APUS_NAME(prefetch_rows)(row, first || !keep ? e : row->n, 8);
         APUS_NAME(dot8)(group, wide, x, products);
         float16 r = vload16(0, row->root + e), t = vload16(0, row->target + e);
         float16 score = vload16(0, products);
@@ -469,6 +475,7 @@ APUS_FUNCTION void APUS_NAME(solve_subspace)(APUS_NAME(Row) *row, long block) {
 // Lays out a worker's scratch memory for rows of up to `longest` entries.
 APUS_FUNCTION void APUS_NAME(lay_out)(APUS_NAME(Row) *row, __global float *scratch, long longest) {
     long entries = APUS_NAME(padded)(longest) + 16, wide = APUS_NAME(padded)(row->d) + 16;
+    row->lookahead = APUS_LOOKAHEAD_BYTES / 4 / wide + 1;
     row->index = (__global int *)scratch;
     row->root = scratch + entries;
     row->target = scratch + 2 * entries;
@@ -511,7 +518,7 @@ APUS_FUNCTION void APUS_NAME(solve_row)(APUS_NAME(Row) *row, long begin, long en
         row->root[e] = 0.0f;
         row->target[e] = 0.0f;
     }
-    if (row->prefetched < end) row->prefetched = end;
+    row->begin = begin;
     for (long c = 0; c < wide; ++c) {
         row->diagonal[c] = c < d ? diagonal[c] + regularization : 1.0f;
         row->solution[c] = c < d && method != APUS_METHOD_EXACT ? solution[c] : 0.0f;

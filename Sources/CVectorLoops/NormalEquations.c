@@ -10,7 +10,7 @@
 
 #if defined(__x86_64__)
 #define APUS_NAME(name) apus_v4_##name
-#pragma clang attribute push(__attribute__((target("arch=x86-64-v4"))), apply_to = function)
+#pragma clang attribute push(__attribute__((target("arch=x86-64-v4"), min_vector_width(512))), apply_to = function)
 #include "NormalEquationsRows.h"
 #pragma clang attribute pop
 #undef APUS_NAME
