@@ -248,12 +248,14 @@ public struct OracleNormalEquations: Sendable {
         return energy.squareRoot()
     }
 
-    /// A bound on the condition number of a row's matrix: its trace over the smallest element of its ridge.
-    public func conditionBound(row: Int) -> Double {
-        let ridge = ridge(ofRow: row)
-        let trace = entries(ofRow: row).reduce(ridge.reduce(0, +)) { sum, entry in
-            sum + entry.weight * entry.vector.reduce(0) { $0 + $1 * $1 }
-        }
-        return trace / (ridge.min() ?? 1)
+    /// A bound on the largest eigenvalue of a row's matrix (the smaller of two of its norms), and one on its condition
+    /// number: the former over the smallest element of the ridge.
+    public func bounds(row: Int) -> (largest: Double, condition: Double) {
+        let d = dimension
+        let matrix = system(ofRow: row).matrix
+        let frobenius = matrix.reduce(0) { $0 + $1 * $1 }.squareRoot()
+        let rowSums = (0..<d).map { matrix[$0 * d..<($0 + 1) * d].reduce(0) { $0 + abs($1) } }
+        let largest = min(frobenius, rowSums.max() ?? 0)
+        return (largest, largest / (ridge(ofRow: row).min() ?? 1))
     }
 }
