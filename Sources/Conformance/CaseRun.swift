@@ -62,7 +62,9 @@ final class CaseRun {
     }
 
     /// A vector of one row.
-    func vector(_ values: [Float], _ layout: Layout = .packed, _ name: String = "vector") throws(ComputeError) -> Operand {
+    func vector(_ values: [Float], _ layout: Layout = .packed, _ name: String = "vector") throws(ComputeError)
+        -> Operand
+    {
         try input(values, rows: 1, columns: values.count, layout, name)
     }
 
@@ -183,7 +185,8 @@ final class CaseRun {
         if stream.counters.allocations != allocations || stream.device.allocatedBytes > bytes {
             fail("replaying a plan allocated memory")
         }
-        for (index, table) in tables.enumerated() where first[index] != direct[index] || second[index] != direct[index] {
+        for (index, table) in tables.enumerated() where first[index] != direct[index] || second[index] != direct[index]
+        {
             fail("a replayed plan gave other bits than direct execution in \(table.name)")
         }
     }

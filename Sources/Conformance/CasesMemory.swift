@@ -10,7 +10,8 @@ enum MemoryCases {
             let value = values[index % values.count]
             cases.append(
                 ConformanceCase(.fill, "\(rows) × \(columns) \(layout) with \(value)") { run throws(ComputeError) in
-                    let output = try run.output(rows: rows, columns: columns, layout, initial: run.uniform(rows * columns))
+                    let output = try run.output(
+                        rows: rows, columns: columns, layout, initial: run.uniform(rows * columns))
                     run.work = Double(4 * rows * columns)
                     try run.perform { stream throws(ComputeError) in try stream.fill(output.matrix, with: value) }
                     // A NaN may come with any payload.

@@ -6,7 +6,10 @@ enum ObservedCases {
     /// Rows and columns of the sparse matrix, and columns of the dense one.
     private static func shapes(_ sweep: Sweep) -> [(Int, Int, Int)] {
         var all = sweep.sizes.enumerated().map { index, size in
-            (sweep.sizes[(index + 2) % sweep.sizes.count] + 5, max(size, 3), sweep.sizes[(index * 3 + 1) % sweep.sizes.count])
+            (
+                sweep.sizes[(index + 2) % sweep.sizes.count] + 5, max(size, 3),
+                sweep.sizes[(index * 3 + 1) % sweep.sizes.count]
+            )
         }
         all += [(0, 7, 5), (5, 0, 3), (1, 1, 1)]
         if sweep != .minimal { all += [(40, 600, 64), (300, 50, 17), (7, 2000, 130)] }
@@ -21,7 +24,8 @@ enum ObservedCases {
             let layout = Layout.all[index % 3]
             let (alpha, beta) = factors[index % factors.count]
             let range = SparsePattern.range(rows, index)
-            let detail = "\(rows) × \(columns) × \(d) \(layout) alpha \(alpha) beta \(beta)\(range == nil ? "" : " rows of")"
+            let detail =
+                "\(rows) × \(columns) × \(d) \(layout) alpha \(alpha) beta \(beta)\(range == nil ? "" : " rows of")"
             return ConformanceCase(.sparseTimesDense, detail) { run throws(ComputeError) in
                 let host = SparsePattern.matrix(rows: rows, columns: columns, run)
                 let table = OracleMatrix(rows: columns, columns: d, run.uniform(columns * d))

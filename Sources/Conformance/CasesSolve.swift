@@ -212,7 +212,9 @@ enum SolveCases {
                 }
                 try problem.solve(stream, .conjugateGradient(steps: 3), stays)
             }
-            let tolerances = (0..<rows).map { min(problem.tolerance(row: $0), Tolerance.exactSolution) * norm(exact[$0]) }
+            let tolerances = (0..<rows).map {
+                min(problem.tolerance(row: $0), Tolerance.exactSolution) * norm(exact[$0])
+            }
             compare(run, stays, exact, tolerances: tolerances, "from the solution: ")
             let starts = OracleMatrix(rows: rows, columns: d, start)
             for row in 0..<rows {

@@ -40,7 +40,8 @@ public struct ConformanceCase: Sendable, CustomStringConvertible {
         if !(run.worst.ratio <= 1) { messages.insert(run.worst.message, at: 0) }
         return ConformanceResult(
             name: name, operation: operation, outcome: outcome, maximumDeviation: run.worst.deviation,
-            tolerance: run.worst.tolerance, ratio: run.worst.ratio, seconds: run.seconds.isFinite ? run.seconds : 0, work: run.work,
+            tolerance: run.worst.tolerance, ratio: run.worst.ratio, seconds: run.seconds.isFinite ? run.seconds : 0,
+            work: run.work,
             message: messages.joined(separator: "; "))
     }
 }
