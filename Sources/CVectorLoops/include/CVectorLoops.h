@@ -1,1 +1,4 @@
 #pragma once
+#include "DelimitedText.h"
+#include "IdentifierTable.h"
+#include "SparseOrder.h"
