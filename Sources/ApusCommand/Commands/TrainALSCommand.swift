@@ -112,9 +112,9 @@ struct TrainALSCommand: ParsableCommand {
         options.computesLoss = loss
         if let confidence {
             options.confidence = confidence
-        } else if !data.eventWeights.isEmpty {
+        } else if !data.reading.eventWeights.isEmpty {
             options.confidence = .linear
-        } else if data.minimumValue != nil || !hasValues {
+        } else if data.reading.minimumValue != nil || !hasValues {
             options.confidence = .constant
         } else {
             options.confidence = .log
