@@ -17,3 +17,6 @@ public func monotonicSeconds() -> Double {
 
 /// Base-2 logarithm of 1 + x, for the discounts of ranking metrics.
 func log2OfOnePlus(_ x: Double) -> Double { log2(1 + x) }
+
+/// The wall clock, in seconds since 1970.
+func secondsSince1970() -> Int64 { Int64(time(nil)) }

@@ -46,7 +46,9 @@ public struct RankingEvaluation: Sendable {
     /// Scores the people of `task` that have something to be found.
     ///
     /// Coverage@k is the share of items with interactions that appear among anyone's first k places.
-    public func evaluate(_ recommender: any Recommender, on task: RankingTask, coverableItems: Int) throws -> RankingResult {
+    public func evaluate(_ recommender: any Recommender, on task: RankingTask, coverableItems: Int) throws
+        -> RankingResult
+    {
         let people = task.truth.rows
         let deepest = cutoffs.max() ?? 10
         let discounts = (0..<deepest).map { place in 1 / log2OfOnePlus(Double(place + 1)) }
@@ -118,4 +120,3 @@ public struct RankingEvaluation: Sendable {
         return Bootstrap.interval(value: value, samples: samples)
     }
 }
-

@@ -50,7 +50,8 @@ public struct FactorizationPlan: Sendable {
     public func check(memoryLimitBytes: Int?, alreadyUsedBytes: Int, device: any Device) throws(ComputeError) {
         if let memoryLimitBytes, memoryBytes > memoryLimitBytes - alreadyUsedBytes {
             throw .outOfMemory(
-                device: "host", requestedBytes: memoryBytes, availableBytes: max(memoryLimitBytes - alreadyUsedBytes, 0))
+                device: "host", requestedBytes: memoryBytes, availableBytes: max(memoryLimitBytes - alreadyUsedBytes, 0)
+            )
         }
         if !device.limits.sharesHostMemory, deviceBytes > device.limits.memoryBytes {
             throw .outOfMemory(

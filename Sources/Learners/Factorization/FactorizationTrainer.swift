@@ -63,8 +63,9 @@ public final class FactorizationTrainer {
         self.stream = stream
         let columns = options.tableColumns
         let (userCount, itemCount) = (data.byUser.rows, data.byUser.columns)
-        if let initial, initial.users.rows != userCount || initial.items.rows != itemCount
-            || initial.users.columns != columns
+        if let initial,
+            initial.users.rows != userCount || initial.items.rows != itemCount
+                || initial.users.columns != columns
         {
             throw ParameterError(
                 "initial",

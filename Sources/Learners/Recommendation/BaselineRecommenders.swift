@@ -69,9 +69,10 @@ private func fill(
     var items = [Int32](repeating: -1, count: people * count)
     var scores = [Float](repeating: -.infinity, count: people * count)
     for person in 0..<people {
-        let excluded: Set<Int32> = exclusions.map { matrix in
-            Set(matrix.range(ofRow: person).map { matrix.columnIndices[$0] })
-        } ?? []
+        let excluded: Set<Int32> =
+            exclusions.map { matrix in
+                Set(matrix.range(ofRow: person).map { matrix.columnIndices[$0] })
+            } ?? []
         var (place, filled) = (0, 0)
         while filled < count, let (item, score) = candidate(person, place) {
             place += 1

@@ -94,7 +94,8 @@ extension HostSparseMatrix {
         for (place, row) in selected.enumerated() {
             let source = range(ofRow: Int(row))
             let target = Int(pointers[place])
-            (indices.baseAddress + target).update(from: columnIndices.baseAddress + source.lowerBound, count: source.count)
+            (indices.baseAddress + target).update(
+                from: columnIndices.baseAddress + source.lowerBound, count: source.count)
             (newValues.baseAddress + target).update(from: values.baseAddress + source.lowerBound, count: source.count)
         }
         return HostSparseMatrix(
