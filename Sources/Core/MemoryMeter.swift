@@ -9,32 +9,42 @@ import Synchronization
 ///
 /// The system keeps no high-water mark of it, so that a light thread looks every few milliseconds (some microseconds of
 /// work each time). A peak shorter than that can be missed.
-public final class MemoryMeter: Sendable {
-    private final class State: Sendable {
-        let peak = Atomic<Int>(0)
-        let stopped = Atomic<Bool>(false)
-        let interval: Int
+public enum MemoryMeter {
+    private static let peak = Atomic<Int>(0)
+    private static let stopped = Atomic<Bool>(false)
+    private static let thread = Mutex<pthread_t?>(nil)
 
-        init(interval: Int) { self.interval = interval }
-
-        func sample() {
-            let now = MemoryMeter.currentBytes
-            _ = peak.max(now, ordering: .relaxed)
+    /// Starts measuring, for the whole process; the peak begins anew. Does nothing while it measures already.
+    /// - Parameter intervalMilliseconds: time between two looks, at least 1.
+    public static func start(intervalMilliseconds: Int = 5) {
+        thread.withLock { running in
+            guard running == nil else { return }
+            stopped.store(false, ordering: .releasing)
+            peak.store(anonymousBytes(), ordering: .relaxed)
+            running = launch(microseconds: UInt32(clamping: max(intervalMilliseconds, 1) * 1000))
         }
     }
 
-    private let state: State
-    private let thread: Mutex<pthread_t?>
-
-    /// Starts measuring at once.
-    /// - Parameter intervalMilliseconds: time between two looks, at least 1.
-    public static func start(intervalMilliseconds: Int = 5) -> MemoryMeter {
-        MemoryMeter(interval: max(intervalMilliseconds, 1))
+    /// Ends measuring; the peak stays. May be called more than once.
+    public static func stop() {
+        thread.withLock { running in
+            guard let thread = running else { return }
+            stopped.store(true, ordering: .releasing)
+            pthread_join(thread, nil)
+            running = nil
+        }
     }
 
-    private init(interval: Int) {
-        state = State(interval: interval)
-        state.sample()
+    /// The most anonymous resident memory seen since ``start(intervalMilliseconds:)``, in bytes.
+    public static func peakAnonymousBytes() -> Int {
+        if !stopped.load(ordering: .acquiring) { sample() }
+        return peak.load(ordering: .relaxed)
+    }
+
+    private static func sample() { _ = peak.max(anonymousBytes(), ordering: .relaxed) }
+
+    /// Without a thread (the system's limit is reached) the peak is that of the looks taken by `peakAnonymousBytes`.
+    private static func launch(microseconds: UInt32) -> pthread_t? {
         var thread = pthread_t()
         var attributes = pthread_attr_t()
         pthread_attr_init(&attributes)
@@ -44,45 +54,23 @@ public final class MemoryMeter: Sendable {
         var before = sigset_t()
         sigfillset(&all)
         pthread_sigmask(SIG_SETMASK, &all, &before)
-        let argument = Unmanaged.passRetained(state)
         let code = pthread_create(
             &thread, &attributes,
-            { argument in
-                guard let argument else { return nil }
-                let state = Unmanaged<State>.fromOpaque(argument).takeRetainedValue()
-                while !state.stopped.load(ordering: .acquiring) {
-                    state.sample()
-                    usleep(UInt32(clamping: state.interval * 1000))
+            { interval in
+                let microseconds = UInt32(UInt(bitPattern: interval))
+                while !MemoryMeter.stopped.load(ordering: .acquiring) {
+                    MemoryMeter.sample()
+                    usleep(microseconds)
                 }
                 return nil
-            }, argument.toOpaque())
+            }, UnsafeMutableRawPointer(bitPattern: UInt(microseconds)))
         pthread_sigmask(SIG_SETMASK, &before, nil)
         pthread_attr_destroy(&attributes)
-        // Without a thread (the system's limit is reached) the peak is that of the looks taken by `peakBytes`.
-        if code != 0 { argument.release() }
-        self.thread = Mutex(code == 0 ? thread : nil)
-    }
-
-    deinit { stop() }
-
-    /// Ends measuring; the peak stays. May be called more than once.
-    public func stop() {
-        thread.withLock { thread in
-            guard let running = thread else { return }
-            state.stopped.store(true, ordering: .releasing)
-            pthread_join(running, nil)
-            thread = nil
-        }
-    }
-
-    /// The most anonymous resident memory seen since the start, in bytes.
-    public var peakBytes: Int {
-        if !state.stopped.load(ordering: .acquiring) { state.sample() }
-        return state.peak.load(ordering: .relaxed)
+        return code == 0 ? thread : nil
     }
 
     /// Anonymous resident memory now, in bytes; 0 where the system does not tell. Some microseconds.
-    public static var currentBytes: Int {
+    public static func anonymousBytes() -> Int {
         // `statm` gives pages: all of them, resident ones, and those of files or shared; `RssAnon` of `status` is the
         // difference of the last two.
         let descriptor = open("/proc/self/statm", O_RDONLY | O_CLOEXEC)
