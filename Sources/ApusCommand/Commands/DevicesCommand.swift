@@ -12,7 +12,8 @@ struct DevicesCommand: ParsableCommand {
     func run() throws {
         let listings = Devices.list(global.deviceOptions)
         let usable = listings.filter { $0.unusableReason == nil }
-        let automatic = usable.first { $0.identity.backend == "OpenCL" && $0.identity.deviceClass == .gpu }?.name ?? "cpu"
+        let automatic =
+            usable.first { $0.identity.backend == "OpenCL" && $0.identity.deviceClass == .gpu }?.name ?? "cpu"
         if global.json {
             Output.json(
                 .object([("devices", .array(listings.map { json($0) })), ("auto", .string(automatic))]))
@@ -33,7 +34,8 @@ struct DevicesCommand: ParsableCommand {
         }
         Output.line("auto: \(automatic)")
         if !usable.contains(where: { $0.identity.backend == "OpenCL" }) {
-            Output.line("no OpenCL device: install a GPU driver, or PoCL (pocl-opencl-icd) to use the CPU through OpenCL")
+            Output.line(
+                "no OpenCL device: install a GPU driver, or PoCL (pocl-opencl-icd) to use the CPU through OpenCL")
         }
     }
 

@@ -66,20 +66,18 @@ struct DoctorCommand: ParsableCommand {
         let suite = ConformanceSuite(Sweep(rawValue: sweep) ?? .minimal)
         let progress = ProgressDisplay(quiet: global.quiet).handler
         let started = monotonicSeconds()
-        var done = 0
-        let results = try suite.run(on: opened) { _ in
-            done += 1
-            return progress(
+        let certificate = try suite.run(on: opened) { _, completed, total in
+            progress(
                 ProgressReport(
-                    phase: "check \(name)", completed: done, total: suite.cases.count, unit: "cases",
+                    phase: "check \(name)", completed: completed, total: total, unit: "cases",
                     elapsedSeconds: monotonicSeconds() - started))
         }
         try Interruption.check()
         ProgressDisplay.clearLine()
-        let certificate = Certificate(device: opened, sweep: suite.sweep, results: results)
         if !global.json {
             Output.line(
-                "\(name): \(opened.identity.model), \(opened.identity.driver): \(certificate.passed ? "passed" : "FAILED")")
+                "\(name): \(opened.identity.model), \(opened.identity.driver): \(certificate.passed ? "passed" : "FAILED")"
+            )
             Output.table(
                 ["operation", "cases", "failures", "worst deviation / tolerance", "seconds", "result"],
                 certificate.operations.map { record in

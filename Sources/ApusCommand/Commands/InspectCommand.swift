@@ -54,7 +54,10 @@ struct InspectCommand: ParsableCommand {
                 .object(
                     members + [
                         ("metrics", .object(metrics.map { ($0.key, .number($0.value.value)) })),
-                        ("intervals", .object(metrics.map { ($0.key, .array([.number($0.value.low), .number($0.value.high)])) })),
+                        (
+                            "intervals",
+                            .object(metrics.map { ($0.key, .array([.number($0.value.low), .number($0.value.high)])) })
+                        ),
                         (
                             "tensors",
                             .array(

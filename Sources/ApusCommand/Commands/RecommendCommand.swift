@@ -82,8 +82,10 @@ struct RecommendCommand: ParsableCommand {
         let known = names.compactMap { session.model.users.index(of: $0).map { Int32($0) } }
         let top = try session.recommender.topItems(
             for: .users(known), count: count,
-            exclusions: includeSeen ? nil : known.count == session.model.users.count && allUsers
-                ? session.model.seen : session.model.seen.selectingRows(known), filter: filter)
+            exclusions: includeSeen
+                ? nil
+                : known.count == session.model.users.count && allUsers
+                    ? session.model.seen : session.model.seen.selectingRows(known), filter: filter)
         let popular = try PopularItems(counts: session.itemCounts).topItems(
             for: .users([0]), count: count, exclusions: nil, filter: filter)
         var answers: [Answer] = []
@@ -96,7 +98,9 @@ struct RecommendCommand: ParsableCommand {
                 continue
             }
             answers.append(
-                Answer(user: name, remark: nil, items: top.row(place), history: explain ? session.model.history(of: index) : []))
+                Answer(
+                    user: name, remark: nil, items: top.row(place),
+                    history: explain ? session.model.history(of: index) : []))
             place += 1
         }
         return answers
@@ -171,7 +175,8 @@ struct RecommendCommand: ParsableCommand {
         try file.commit()
         global.remark("\(path): recommendations for \(answers.count) users")
         if global.json {
-            Output.json(.object([("output", .string(path)), ("users", .integer(answers.count)), ("count", .integer(count))]))
+            Output.json(
+                .object([("output", .string(path)), ("users", .integer(answers.count)), ("count", .integer(count))]))
         }
     }
 }

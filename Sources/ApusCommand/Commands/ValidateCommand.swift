@@ -31,7 +31,8 @@ struct ValidateCommand: ParsableCommand {
             ("rows_below_minimum_value", .integer(report.rowsBelowMinimumValue)),
             ("duplicates_merged", .integer(report.duplicatesMerged)),
             ("interactions", .integer(interactions.count)), ("users", .integer(interactions.users.count)),
-            ("items", .integer(interactions.items.count)), ("density", .number(Double(interactions.count) / max(cells, 1))),
+            ("items", .integer(interactions.items.count)),
+            ("density", .number(Double(interactions.count) / max(cells, 1))),
             ("smallest_value", .number(Double(report.minimumValueSeen))),
             ("largest_value", .number(Double(report.maximumValueSeen))),
             ("first_time", report.minimumTimeSeen.map { .integer(Int($0)) } ?? .null),
@@ -46,7 +47,11 @@ struct ValidateCommand: ParsableCommand {
             Output.json(.object(members + [("bad_row_examples", .array(examples))]))
         } else {
             for (name, value) in members {
-                if case .string(let text) = value { Output.line("\(name): \(text)") } else { Output.line("\(name): \(value.text)") }
+                if case .string(let text) = value {
+                    Output.line("\(name): \(text)")
+                } else {
+                    Output.line("\(name): \(value.text)")
+                }
             }
             for example in report.skippedExamples { Output.line("bad row: line \(example.line): \(example.reason)") }
         }

@@ -66,7 +66,9 @@ struct ReadingFlags: ParsableArguments {
         var options = InteractionOptions()
         options.columns = InteractionColumns(
             user: userColumn, item: itemColumn, value: valueColumn, time: timeColumn, event: eventColumn)
-        options.headerlessColumns = columns.map { $0.split(separator: ",", omittingEmptySubsequences: false).map(String.init) }
+        options.headerlessColumns = columns.map {
+            $0.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
+        }
         options.delimiter = delimiter == "\\t" ? "\t" : delimiter
         for pair in eventWeights {
             guard let equals = pair.lastIndex(of: "="), let weight = Float(pair[pair.index(after: equals)...]),
@@ -98,8 +100,12 @@ struct ReadingFlags: ParsableArguments {
             let example = report.skippedExamples.first.map { " (line \($0.line): \($0.reason))" } ?? ""
             remarks.append("\(report.rowsSkipped) bad rows left out\(example)")
         }
-        if report.rowsBelowMinimumValue > 0 { remarks.append("\(report.rowsBelowMinimumValue) rows below the minimum value") }
-        if report.duplicatesMerged > 0 { remarks.append("\(report.duplicatesMerged) repeated pairs merged (\(duplicates.rawValue))") }
+        if report.rowsBelowMinimumValue > 0 {
+            remarks.append("\(report.rowsBelowMinimumValue) rows below the minimum value")
+        }
+        if report.duplicatesMerged > 0 {
+            remarks.append("\(report.duplicatesMerged) repeated pairs merged (\(duplicates.rawValue))")
+        }
         if report.interactionsBelowMinimum > 0 {
             remarks.append(
                 "\(report.interactionsBelowMinimum) interactions of \(report.usersBelowMinimum) users and "
