@@ -10,7 +10,7 @@
 
 // Entries of a primal panel, or coordinates of a dual one: two slabs of it stay in the first-level cache.
 #ifndef APUS_PANEL
-#define APUS_PANEL 256
+#define APUS_PANEL 64
 #endif
 // Bytes of a row's gathered vectors that the second-level cache keeps between conjugate-gradient steps.
 #ifndef APUS_GATHER_BYTES
@@ -77,7 +77,8 @@ APUS_INLINE long APUS_NAME(panel_floats)(long d) {
 // Floats of scratch memory that a worker needs for rows of up to `longest` entries.
 APUS_INLINE long APUS_NAME(scratch_floats)(long d, long longest) {
     long wide = APUS_NAME(padded)(d) + 16;
-    return 6 * (APUS_NAME(padded)(longest) + 16) + 10 * wide + APUS_NAME(triangle)(wide / 16) + APUS_NAME(panel_floats)(d);
+    return 6 * (APUS_NAME(padded)(longest) + 16) + 10 * wide + APUS_NAME(triangle)(wide / 16)
+           + APUS_NAME(panel_floats)(d);
 }
 
 // Asks for the fixed vectors of up to `count` more entries, when those before the row's entry `used` are done with, so
@@ -96,28 +97,47 @@ APUS_FUNCTION void APUS_NAME(prefetch_rows)(APUS_NAME(Row) *row, long used, long
     row->prefetched = end;
 }
 
-// Adds the products of a panel of k vectors to all tiles of a packed triangle.
+// Adds the products of a panel of k vectors to all tiles of a packed triangle, and, if there is a target,
+// sum of target[e] * vector_e to the right-hand side.
 APUS_FUNCTION void APUS_NAME(accumulate)(APUS_NAME(Row) *row, long slabs, long remainder, long slab_stride, long k,
-                                         long used, long ahead) {
+                                         __global const float *target, long used, long ahead) {
     __global const float *first = row->panel + 256;
     long share = (2 * ahead + slabs * (slabs + 1) - 1) / (slabs * (slabs + 1));
-    for (long i = 0; i < slabs; ++i) {
-        __global const float *rows = first + i * slab_stride;
-        __global float *tile = APUS_TILE_ROW(row->triangle, i);
-        if (remainder <= 4) {
-            APUS_NAME(tile4)(first + 12, rows, k, tile + 192, 1.0f);
-        } else if (remainder <= 8) {
-            APUS_NAME(tile8)(first + 8, rows, k, tile + 128, 1.0f);
-        } else if (remainder <= 12) {
-            APUS_NAME(tile12)(first + 4, rows, k, tile + 64, 1.0f);
-        } else {
-            APUS_NAME(tile16)(first, rows, k, tile, 1.0f);
+    // Slabs of rows go in pairs; one left over is the first, which has but one tile.
+    for (long i = slabs % 2 > 0 ? -1 : 0; i < slabs; i += 2) {
+        __global const float *rows = first + i * slab_stride, *rows2 = rows + slab_stride;
+        __global float *tile = APUS_TILE_ROW(row->triangle, i), *tile2 = APUS_TILE_ROW(row->triangle, i + 1);
+        if (i > 0) {
+            if (remainder <= 4) {
+                APUS_NAME(pair4)(first + 12, rows, rows2, k, tile + 192, tile2 + 192, 1.0f);
+            } else if (remainder <= 8) {
+                APUS_NAME(pair8)(first + 8, rows, rows2, k, tile + 128, tile2 + 128, 1.0f);
+            } else if (remainder <= 12) {
+                APUS_NAME(pair12)(first + 4, rows, rows2, k, tile + 64, tile2 + 64, 1.0f);
+            } else {
+                APUS_NAME(pair16)(first, rows, rows2, k, tile, tile2, 1.0f);
+            }
+            APUS_NAME(prefetch_rows)(row, used, 2 * share);
+            for (long j = 1; j < i; ++j) {
+                APUS_NAME(pair16)(first + j * slab_stride, rows, rows2, k, tile + 256 * j, tile2 + 256 * j, 1.0f);
+                APUS_NAME(prefetch_rows)(row, used, 2 * share);
+            }
         }
-        APUS_NAME(prefetch_rows)(row, used, share);
-        for (long j = 1; j <= i; ++j) {
-            APUS_NAME(tile16)(first + j * slab_stride, rows, k, tile + 256 * j, 1.0f);
+        if (i >= 0) {
+            if (target) {
+                APUS_NAME(pair8_right)(rows, rows, rows2, k, tile + 256 * i, tile2 + 256 * i, target,
+                                       row->right + 16 * i);
+            } else {
+                APUS_NAME(pair8)(rows, rows, rows2, k, tile + 256 * i, tile2 + 256 * i, 1.0f);
+            }
             APUS_NAME(prefetch_rows)(row, used, share);
+            APUS_NAME(pair8)(rows + 8, rows, rows2, k, tile + 256 * i + 128, tile2 + 256 * i + 128, 1.0f);
+            APUS_NAME(prefetch_rows)(row, used, share);
+        } else if (target) {
+            APUS_NAME(add_product)(rows2, target, k, 1.0f, row->right);
         }
+        APUS_NAME(tile16)(rows2, rows2, k, tile2 + 256 * (i + 1), 1.0f);
+        APUS_NAME(prefetch_rows)(row, used, share);
     }
 }
 
@@ -160,21 +180,7 @@ APUS_FUNCTION void APUS_NAME(solve_primal)(APUS_NAME(Row) *row, long start, long
                 }
             }
         }
-        APUS_NAME(accumulate)(row, slabs, width - 16 * (slabs - 1), slab_stride, k, begin + k, APUS_PANEL);
-        for (long i = 0; i < slabs; ++i) {
-            float16 a = zero, b = zero, c = zero, f = zero;
-            __global const float *rows = first + i * slab_stride;
-            __global const float *target = row->target + begin;
-            long e = 0;
-            for (; e + 4 <= k; e += 4) {
-                a = APUS_FMA((float16)(target[e]), vload16(e, rows), a);
-                b = APUS_FMA((float16)(target[e + 1]), vload16(e + 1, rows), b);
-                c = APUS_FMA((float16)(target[e + 2]), vload16(e + 2, rows), c);
-                f = APUS_FMA((float16)(target[e + 3]), vload16(e + 3, rows), f);
-            }
-            for (; e < k; ++e) a = APUS_FMA((float16)(target[e]), vload16(e, rows), a);
-            vstore16(vload16(i, row->right) + ((a + b) + (c + f)), i, row->right);
-        }
+        APUS_NAME(accumulate)(row, slabs, width - 16 * (slabs - 1), slab_stride, k, row->target + begin, begin + k, APUS_PANEL);
     }
     APUS_NAME(solve_positive_definite)(row->triangle, slabs, row->pivots, row->right);
     for (long c = 0; c < width; ++c) solution[c] = row->right[leading + c];
@@ -274,7 +280,7 @@ APUS_FUNCTION void APUS_NAME(solve_dual)(APUS_NAME(Row) *row, long start, long w
             APUS_NAME(pack_transposed)(row->fixed + start, row->fixed_stride, index + 16 * i, root + 16 * i,
                                        inverse_root, begin, k, row->panel + 256 + i * slab_stride);
         }
-        APUS_NAME(accumulate)(row, slabs, 16 - leading, slab_stride, k, n, n + 16);
+        APUS_NAME(accumulate)(row, slabs, 16 - leading, slab_stride, k, 0, n, n + 16);
     }
     APUS_NAME(solve_positive_definite)(row->triangle, slabs, row->pivots, row->right);
     for (long e = 0; e < n; ++e) row->coefficient[e] = row->root[e] * row->right[leading + e];

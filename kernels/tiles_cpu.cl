@@ -114,10 +114,72 @@
         }                                                                                                              \
         APUS_LIST##COUNT(APUS_TILE_STORE)                                                                              \
     }
-APUS_TILE(4)
-APUS_TILE(8)
-APUS_TILE(12)
 APUS_TILE(16)
+
+// The same for two slabs of rows at once: one broadcast serves two products, so that the loads keep up.
+#define APUS_PAIR_DECLARE(n, i) float16 c##n = (float16)(0.0f), d##n = c##n;
+#define APUS_PAIR_STEP(n, i)                                                                                           \
+    {                                                                                                                  \
+        float16 f = (float16)(columns[i]);                                                                             \
+        c##n = APUS_FMA(f, v, c##n);                                                                                   \
+        d##n = APUS_FMA(f, w, d##n);                                                                                   \
+    }
+#define APUS_PAIR_STORE(n, i)                                                                                          \
+    vstore16(APUS_FMA(c##n, (float16)(sign), vload16(i, tile)), i, tile);                                              \
+    vstore16(APUS_FMA(d##n, (float16)(sign), vload16(i, tile2)), i, tile2);
+#define APUS_PAIR(COUNT)                                                                                               \
+    APUS_FUNCTION void APUS_NAME(pair##COUNT)(__global const float *columns, __global const float *rows,               \
+                                              __global const float *rows2, long k, __global float *tile,               \
+                                              __global float *tile2, float sign) {                                     \
+        APUS_LIST##COUNT(APUS_PAIR_DECLARE) for (long e = 0; e < k; ++e, columns += 16, rows += 16, rows2 += 16) {     \
+            float16 v = vload16(0, rows), w = vload16(0, rows2);                                                       \
+            APUS_LIST##COUNT(APUS_PAIR_STEP)                                                                           \
+        }                                                                                                              \
+        APUS_LIST##COUNT(APUS_PAIR_STORE)                                                                              \
+    }
+APUS_PAIR(4)
+APUS_PAIR(8)
+APUS_PAIR(12)
+
+APUS_FUNCTION void APUS_NAME(pair16)(__global const float *columns, __global const float *rows,
+                                     __global const float *rows2, long k, __global float *tile, __global float *tile2,
+                                     float sign) {
+    APUS_NAME(pair8)(columns, rows, rows2, k, tile, tile2, sign);
+    APUS_NAME(pair8)(columns + 8, rows, rows2, k, tile + 128, tile2 + 128, sign);
+}
+
+// pair8 that also adds sum over k of target[k] * rows[k] to the right-hand side of either slab.
+APUS_FUNCTION void APUS_NAME(pair8_right)(__global const float *columns, __global const float *rows,
+                                          __global const float *rows2, long k, __global float *tile,
+                                          __global float *tile2, __global const float *target, __global float *right) {
+    float sign = 1.0f;
+    APUS_LIST8(APUS_PAIR_DECLARE)
+    float16 b = vload16(0, right), b2 = vload16(1, right);
+    for (long e = 0; e < k; ++e, columns += 16, rows += 16, rows2 += 16) {
+        float16 v = vload16(0, rows), w = vload16(0, rows2), t = (float16)(target[e]);
+        APUS_LIST8(APUS_PAIR_STEP)
+        b = APUS_FMA(t, v, b);
+        b2 = APUS_FMA(t, w, b2);
+    }
+    APUS_LIST8(APUS_PAIR_STORE)
+    vstore16(b, 0, right);
+    vstore16(b2, 1, right);
+}
+
+// right += sign * sum over k of factor[k] * rows[k].
+APUS_FUNCTION void APUS_NAME(add_product)(__global const float *rows, __global const float *factor, long k, float sign,
+                                          __global float *right) {
+    float16 a = (float16)(0.0f), b = a, c = a, d = a;
+    long e = 0;
+    for (; e + 4 <= k; e += 4) {
+        a = APUS_FMA((float16)(factor[e]), vload16(e, rows), a);
+        b = APUS_FMA((float16)(factor[e + 1]), vload16(e + 1, rows), b);
+        c = APUS_FMA((float16)(factor[e + 2]), vload16(e + 2, rows), c);
+        d = APUS_FMA((float16)(factor[e + 3]), vload16(e + 3, rows), d);
+    }
+    for (; e < k; ++e) a = APUS_FMA((float16)(factor[e]), vload16(e, rows), a);
+    vstore16(APUS_FMA((float16)(sign), (a + b) + (c + d), vload16(0, right)), 0, right);
+}
 
 // Floats of a packed triangle of so many slabs.
 APUS_INLINE long APUS_NAME(triangle)(long slabs) { return 128 * slabs * (slabs + 1); }
@@ -159,19 +221,6 @@ APUS_FUNCTION void APUS_NAME(solve_tile)(__global const float *diagonal, __globa
     APUS_LIST16(APUS_SOLVE_STEP)
 }
 
-// right -= sum over k of rows[k] * y[k]; k is a multiple of 16.
-APUS_FUNCTION void APUS_NAME(subtract_product)(__global const float *rows, __global const float *y, long k,
-                                               __global float *right) {
-    float16 a = (float16)(0.0f), b = a, c = a, d = a;
-    for (long e = 0; e < k; e += 4) {
-        a = APUS_FMA((float16)(y[e]), vload16(e, rows), a);
-        b = APUS_FMA((float16)(y[e + 1]), vload16(e + 1, rows), b);
-        c = APUS_FMA((float16)(y[e + 2]), vload16(e + 2, rows), c);
-        d = APUS_FMA((float16)(y[e + 3]), vload16(e + 3, rows), d);
-    }
-    vstore16(vload16(0, right) - ((a + b) + (c + d)), 0, right);
-}
-
 // Solves the column j of L^T x = y, the solutions of the slabs below it being known.
 #define APUS_BACK_STEP(n, i) c##n = APUS_FMA(vload16(i, tile), v, c##n);
 #define APUS_BACK_SUBTRACT(n, i) x = APUS_FMA((float16)(-x.s##n), c##n, x);
@@ -211,13 +260,21 @@ APUS_FUNCTION void APUS_NAME(solve_positive_definite)(__global float *triangle, 
         for (long c = 0; c < 16; ++c) smallest[c] = 1e-7f * diagonal[17 * c];
         if (j > 0) {
             APUS_NAME(tile16)(row, row, 16 * j, diagonal, -1.0f);
-            APUS_NAME(subtract_product)(row, right, 16 * j, right + 16 * j);
+            APUS_NAME(add_product)(row, right, 16 * j, -1.0f, right + 16 * j);
         }
         APUS_NAME(factor_tile)(diagonal, smallest, scale + 16 * j, right + 16 * j);
-        for (long i = j + 1; i < slabs; ++i) {
+        long i = j + 1;
+        if ((slabs - i) % 2 > 0) {
             __global float *lower = APUS_TILE_ROW(triangle, i);
             if (j > 0) APUS_NAME(tile16)(row, lower, 16 * j, lower + 256 * j, -1.0f);
             APUS_NAME(solve_tile)(diagonal, scale + 16 * j, lower + 256 * j);
+            ++i;
+        }
+        for (; i < slabs; i += 2) {
+            __global float *lower = APUS_TILE_ROW(triangle, i), *lower2 = APUS_TILE_ROW(triangle, i + 1);
+            if (j > 0) APUS_NAME(pair16)(row, lower, lower2, 16 * j, lower + 256 * j, lower2 + 256 * j, -1.0f);
+            APUS_NAME(solve_tile)(diagonal, scale + 16 * j, lower + 256 * j);
+            APUS_NAME(solve_tile)(diagonal, scale + 16 * j, lower2 + 256 * j);
         }
     }
     for (long j = slabs - 1; j >= 0; --j) APUS_NAME(solve_back)(triangle, slabs, j, scale, right);

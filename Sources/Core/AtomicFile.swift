@@ -48,7 +48,11 @@ public final class AtomicFile {
             }
             target = exists ? AtomicFile.resolved(path) : path
             let number = AtomicFile.serial.add(1, ordering: .relaxed).newValue
-            let name = AtomicFile.folder(of: target) + ".apus-unfinished-\(getpid())-\(number)"
+            // The time keeps apart processes of equal number in containers that share the folder.
+            var now = timespec()
+            clock_gettime(CLOCK_REALTIME, &now)
+            let name =
+                AtomicFile.folder(of: target) + ".apus-unfinished-\(getpid())-\(now.tv_sec)\(now.tv_nsec)-\(number)"
             temporary = name
             descriptor = AtomicFile.retrying { open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666) }
             if descriptor >= 0 {
@@ -58,10 +62,8 @@ public final class AtomicFile {
         }
         let code = errno
         buffer = .allocate(byteCount: max(bufferSize, 1), alignment: HostMemory.alignment)
-        if descriptor < 0 {
-            buffer.deallocate()
-            throw SystemError(operation: "write", object: path, code: code)
-        }
+        // All stored properties are set, so that `deinit` runs and frees the buffer.
+        if descriptor < 0 { throw SystemError(operation: "write", object: path, code: code) }
     }
 
     deinit {

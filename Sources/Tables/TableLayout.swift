@@ -103,7 +103,7 @@ struct TableLayout {
 
     /// The separator that gives every record of the sample the same number of fields, at least two; the one with the
     /// most fields where there are several.
-    private static func detectDelimiter(_ sample: UnsafeBufferPointer<UInt8>) -> [UInt8] {
+    static func detectDelimiter(_ sample: UnsafeBufferPointer<UInt8>) -> [UInt8] {
         let candidates: [[UInt8]] = [[0x09], [0x3A, 0x3A], [0x3B], [0x7C], [0x2C]]
         var best: (regular: Bool, count: Int, delimiter: [UInt8]) = (false, 1, [0x2C])
         for candidate in candidates {

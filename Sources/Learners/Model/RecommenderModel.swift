@@ -48,4 +48,20 @@ public struct RecommenderModel: Sendable {
     public func history(of user: Int) -> [(item: Int32, value: Float)] {
         seen.range(ofRow: user).map { (seen.columnIndices[$0], seen.values[$0]) }
     }
+
+    /// The tables in the order of other users and items, for a warm start: rows of users and items that the model does
+    /// not know are 0, and are solved from the others in the first iteration.
+    public func tables(users newUsers: IdentifierIndex, items newItems: IdentifierIndex) -> FactorizationFactors {
+        func reordered(_ table: HostMatrix, from old: IdentifierIndex, to new: IdentifierIndex) -> HostMatrix {
+            let result = HostMatrix(rows: new.count, columns: table.columns)
+            for row in 0..<new.count {
+                guard let source = old.index(of: new.utf8(row)) else { continue }
+                result.row(row).baseAddress?.update(from: table.row(source).baseAddress!, count: table.columns)
+            }
+            return result
+        }
+        return FactorizationFactors(
+            users: reordered(factors.users, from: users, to: newUsers),
+            items: reordered(factors.items, from: items, to: newItems), mean: factors.mean, options: factors.options)
+    }
 }

@@ -55,8 +55,8 @@ public struct RecommenderTraining {
     public var request: [String: String] = [:]
     /// Titles of the items for the model, in their order.
     public var itemTitles: IdentifierIndex?
-    /// Called after every iteration with the tables at hand, for checkpoints in between.
-    public var afterIteration: ((FactorizationTrainer, TrainingHistory) throws -> Void)?
+    /// Where to save the state, and every how many iterations; nil saves none on the way.
+    public var checkpoints: (path: String, every: Int)?
 
     public init(interactions: Interactions, options: RecommenderTrainingOptions, stream: Stream) {
         self.interactions = interactions
@@ -92,20 +92,28 @@ public struct RecommenderTraining {
             data: data, options: checkpoint?.options ?? options.factorization, stream: stream,
             initial: checkpoint?.factors ?? warmStart, completedIterations: checkpoint?.history.iterations ?? 0)
         let prepared = monotonicSeconds()
-        let evaluator = RecommenderEvaluator(interactions: interactions, split: split, stream: stream)
+        let evaluator = RecommenderEvaluator(split: split, stream: stream)
         var loop = TrainingLoop(
-            trainer: trainer, evaluator: evaluator, options: options,
+            trainer: trainer, evaluator: evaluator,
+            validationSet: split.validationSet.map { .init($0, training: split.trainingByUser) }, options: options,
             history: checkpoint?.history ?? TrainingHistory(), best: checkpoint?.best)
-        let finished = try loop.run(afterIteration: afterIteration, progress: progress)
-        guard finished else {
-            throw InterruptedTraining(
-                checkpoint: FactorizationCheckpoint(
-                    request: request, options: trainer.options, factors: try trainer.factors(),
-                    history: loop.history, best: loop.best, fingerprint: interactions.fingerprint))
+        func state(_ loop: TrainingLoop) throws -> FactorizationCheckpoint {
+            FactorizationCheckpoint(
+                request: request, options: trainer.options, factors: try trainer.factors(), history: loop.history,
+                best: loop.best, fingerprint: interactions.fingerprint)
         }
+        let finished = try loop.run(progress: progress) { loop in
+            if let checkpoints, loop.history.iterations % checkpoints.every == 0 {
+                try state(loop).save(to: checkpoints.path)
+            }
+        }
+        guard finished else { throw InterruptedTraining(checkpoint: try state(loop)) }
         let factors = try loop.best ?? trainer.factors()
         let trained = monotonicSeconds()
-        let evaluation = split.test.entryCount > 0 ? try evaluator.evaluate(factors, cutoffs: options.cutoffs) : nil
+        let heldOut = RecommenderEvaluator.HeldOut(split.testSet, training: split.trainingByUser)
+        let evaluation =
+            heldOut.truth.entryCount > 0
+            ? try evaluator.evaluate(factors, on: heldOut, cutoffs: options.cutoffs) : nil
         let evaluated = monotonicSeconds()
         var complete: FactorizationFactors
         if options.refit && splitOptions.kind != .none {

@@ -4,6 +4,8 @@ import Core
 struct TrainingLoop {
     let trainer: FactorizationTrainer
     let evaluator: RecommenderEvaluator
+    /// What early stopping judges by.
+    let validationSet: RecommenderEvaluator.HeldOut?
     let options: RecommenderTrainingOptions
     private(set) var history: TrainingHistory
     /// The tables of the best iteration, when validating.
@@ -11,11 +13,12 @@ struct TrainingLoop {
     private let began = monotonicSeconds()
 
     init(
-        trainer: FactorizationTrainer, evaluator: RecommenderEvaluator, options: RecommenderTrainingOptions,
-        history: TrainingHistory, best: FactorizationFactors?
+        trainer: FactorizationTrainer, evaluator: RecommenderEvaluator,
+        validationSet: RecommenderEvaluator.HeldOut?, options: RecommenderTrainingOptions, history: TrainingHistory, best: FactorizationFactors?
     ) {
         self.trainer = trainer
         self.evaluator = evaluator
+        self.validationSet = validationSet
         self.options = options
         self.history = history
         self.best = best
@@ -23,7 +26,7 @@ struct TrainingLoop {
 
     /// Runs to the end; false when `progress` asked to stop.
     mutating func run(
-        afterIteration: ((FactorizationTrainer, TrainingHistory) throws -> Void)?, progress: ProgressHandler?
+        progress: ProgressHandler?, afterIteration: (TrainingLoop) throws -> Void
     ) throws -> Bool {
         while trainer.iteration < options.factorization.iterations {
             if let patience = options.earlyStopping, history.bestIteration > 0,
@@ -41,7 +44,7 @@ struct TrainingLoop {
                 history.losses.append(loss)
             }
             if options.earlyStopping != nil { try validate() }
-            try afterIteration?(trainer, history)
+            try afterIteration(self)
             var figures: [(name: String, value: Double)] = []
             if let loss = report.loss { figures.append(("loss", loss)) }
             if let validation = history.validation.last { figures.append((evaluator.validationName(options), abs(validation))) }
@@ -55,8 +58,11 @@ struct TrainingLoop {
     }
 
     private mutating func validate() throws {
+        guard let validationSet, validationSet.truth.entryCount > 0 else {
+            throw DataError("nothing is left to validate on; use fewer held-out data or no early stopping")
+        }
         let factors = try trainer.factors()
-        let figure = try evaluator.validate(factors, options: options)
+        let figure = try evaluator.validate(factors, on: validationSet, options: options)
         history.validation.append(figure)
         if figure > history.bestValidation {
             history.bestValidation = figure
