@@ -33,12 +33,15 @@ static void load_block(__global const float *from, long stride, int rows, int wi
     }
 }
 
-#define LOAD_SUMS(i) float16 low##i = vload16(0, sums + i * BLOCK), high##i = vload16(1, sums + i * BLOCK);
+#define DECLARE_SUMS(i) float16 low##i = (float16)(0.0f), high##i = (float16)(0.0f);
 #define ADD_PRODUCTS(i) low##i += b0 * pa[i]; high##i += b1 * pa[i];
-#define STORE_SUMS(i) vstore16(low##i, 0, sums + i * BLOCK); vstore16(high##i, 1, sums + i * BLOCK);
+// Each step sums up on its own first: the error grows with the steps, not with the rows.
+#define STORE_SUMS(i)                                                            \
+    vstore16(vload16(0, sums + i * BLOCK) + low##i, 0, sums + i * BLOCK);         \
+    vstore16(vload16(1, sums + i * BLOCK) + high##i, 1, sums + i * BLOCK);
 
 static void add_tile(const float *pa, const float *pb, int rows, float *sums) {
-    FOR_TILE_ROWS(LOAD_SUMS)
+    FOR_TILE_ROWS(DECLARE_SUMS)
     for (int r = 0; r < rows; ++r) {
         const float16 b0 = vload16(0, pb);
         const float16 b1 = vload16(1, pb);

@@ -9,8 +9,14 @@ public struct OpenCLDeviceOptions: Sendable {
     public var memoryLimitBytes: Int?
     /// Forces the kernels written for another class of device, to test them; nil for the device's own class.
     public var kernelClass: DeviceClass?
+    /// Folder of compiled programs; nil for `${XDG_CACHE_HOME:-~/.cache}/apus/programs`.
+    public var programFolder: String?
 
-    public init(threads: Int? = nil, memoryLimitBytes: Int? = nil, kernelClass: DeviceClass? = nil) {
+    public init(
+        threads: Int? = nil, memoryLimitBytes: Int? = nil, kernelClass: DeviceClass? = nil,
+        programFolder: String? = nil
+    ) {
+        self.programFolder = programFolder
         self.threads = threads
         self.memoryLimitBytes = memoryLimitBytes
         self.kernelClass = kernelClass
@@ -59,6 +65,12 @@ public final class OpenCLDevice: Device {
     public var allocatedBytes: Int { context.ledger.allocatedBytes }
 
     public var compileSeconds: Double { context.programs.seconds }
+
+    /// Compiles a source as the device's own programs are compiled, with extra options, and throws it away: for probes
+    /// and tests. Throws ``ComputeError/buildFailed(device:program:log:)`` with the compiler's words.
+    package func compile(source: String, named name: String, options: String = "") throws(ComputeError) {
+        try context.programs.compile(ProgramName(name, options: options), source: Array(source.utf8))
+    }
 
     public func makeBackend() throws(ComputeError) -> any StreamBackend {
         try OpenCLStreamBackend(context: context)
@@ -115,7 +127,8 @@ final class OpenCLContext: @unchecked Sendable {
             largestAllocationBytes: description.limits.largestAllocationBytes)
         self.programs = OpenCLPrograms(
             name: name, device: OpenCLHandle(pointer: device), context: OpenCLHandle(pointer: context),
-            key: description.programKey, kernelClass: kernelClass)
+            key: description.programKey, kernelClass: kernelClass,
+            cache: OpenCLProgramCache(folder: options.programFolder))
     }
 
     deinit {

@@ -24,7 +24,13 @@ public struct OpenCLDeviceDescription: Sendable {
 
 extension OpenCLDevice {
     /// All devices of all platforms, in the order of the loader. No platform at all is an empty list.
-    public static func discover() -> [OpenCLDeviceDescription] {
+    /// Found once in a process: drivers set themselves up at the first question, and not all of them bear being asked by
+    /// two threads then.
+    public static func discover() -> [OpenCLDeviceDescription] { discovered }
+
+    private static let discovered = findDevices()
+
+    private static func findDevices() -> [OpenCLDeviceDescription] {
         var platformCount: cl_uint = 0
         // CL_PLATFORM_NOT_FOUND_KHR is what the loader answers on a machine without any driver.
         guard clGetPlatformIDs(0, nil, &platformCount) == CL_SUCCESS, platformCount > 0 else { return [] }
@@ -67,7 +73,8 @@ extension OpenCLDevice {
             name: name, backend: "OpenCL", model: string(CL_DEVICE_NAME), vendor: string(CL_DEVICE_VENDOR),
             driver: driver, deviceClass: deviceClass, capability: deviceVersion)
         let limits = DeviceLimits(
-            computeUnits: Int(units), memoryBytes: Int(clamping: memory), largestAllocationBytes: Int(clamping: largest),
+            computeUnits: Int(units), memoryBytes: Int(clamping: memory),
+            largestAllocationBytes: Int(clamping: largest),
             localMemoryBytes: Int(clamping: local), sharesHostMemory: deviceClass == .cpu || unified != 0)
         return OpenCLDeviceDescription(
             identity: identity, limits: limits,

@@ -17,7 +17,8 @@ extension Lowering {
         guard isCPUClass else {
             let width = min(ceilDivide(columns, 64), 1024) * 64
             return Cut(
-                grid: WorkSize(max(width, 64), min(max(rows, 1), 4096)), group: WorkSize(64), blocks: [.long(0), .long(0)])
+                grid: WorkSize(max(width, 64), min(max(rows, 1), 4096)), group: WorkSize(64),
+                blocks: [.long(0), .long(0)])
         }
         let columnBlock = max(min(columns, Self.elementsPerItem), 1)
         let rowBlock = max(Self.elementsPerItem / columnBlock, 1)

@@ -43,10 +43,22 @@ enum KernelArgument {
     }
 }
 
+/// A program: a file of kernels/ and what it is compiled with.
+struct ProgramName: Hashable, Sendable {
+    /// Without folder and suffix.
+    let file: String
+    /// Tunables as compiler options, `-D TILE_M=64` for example, besides those that all programs of a device have.
+    let options: String
+
+    init(_ file: String, options: String = "") {
+        self.file = file
+        self.options = options
+    }
+}
+
 /// One kernel started over one grid.
 struct Launch {
-    /// File of kernels/, without folder and suffix.
-    let program: String
+    let program: ProgramName
     let kernel: String
     let arguments: [KernelArgument]
     /// Work-items in each dimension; multiples of the group.
@@ -104,12 +116,13 @@ final class Lowering {
     }
 
     func launch(
-        _ program: String, _ kernel: String, grid: WorkSize, group: WorkSize = WorkSize(1),
+        _ file: String, _ kernel: String, options: String = "", grid: WorkSize, group: WorkSize = WorkSize(1),
         _ arguments: [[KernelArgument]]
     ) {
         launches.append(
             Launch(
-                program: program, kernel: kernel, arguments: arguments.flatMap { $0 }, grid: grid, group: group))
+                program: ProgramName(file, options: options), kernel: kernel,
+                arguments: arguments.flatMap { $0 }, grid: grid, group: group))
     }
 
     /// Memory for intermediate results of the operation being lowered.

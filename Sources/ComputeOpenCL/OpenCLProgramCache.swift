@@ -14,13 +14,16 @@ struct OpenCLProgramCache: Sendable {
 
     static let magic = Array("APUSCLP1".utf8)
 
-    init() {
-        if let base = getenv("XDG_CACHE_HOME"), base.pointee == UInt8(ascii: "/") {
-            folder = String(cString: base) + "/apus/programs"
+    /// - Parameter folder: the folder, or nil for the usual one.
+    init(folder: String?) {
+        if let folder {
+            self.folder = folder
+        } else if let base = getenv("XDG_CACHE_HOME"), base.pointee == UInt8(ascii: "/") {
+            self.folder = String(cString: base) + "/apus/programs"
         } else if let home = getenv("HOME"), home.pointee != 0 {
-            folder = String(cString: home) + "/.cache/apus/programs"
+            self.folder = String(cString: home) + "/.cache/apus/programs"
         } else {
-            folder = nil
+            self.folder = nil
         }
     }
 

@@ -16,16 +16,16 @@ func monotonicSeconds() -> Double {
 
 /// The programs of one opened device: one per file of kernels/, built at first use.
 final class OpenCLPrograms: Sendable {
-    private let name: String
+    private let deviceName: String
     private let device: OpenCLHandle
     private let context: OpenCLHandle
     private let key: String
     private let options: String
-    private let cache = OpenCLProgramCache()
+    private let cache: OpenCLProgramCache
     private let state = Mutex(State())
 
     private struct State {
-        var programs: [String: OpenCLHandle] = [:]
+        var programs: [ProgramName: OpenCLHandle] = [:]
         /// Kernels with the shapes of groups that have been launched already.
         var launched: Set<LaunchVariant> = []
         var seconds = 0.0
@@ -33,15 +33,19 @@ final class OpenCLPrograms: Sendable {
 
     /// What a runtime may compile for separately, when it is first launched.
     struct LaunchVariant: Hashable {
-        let program: String
+        let program: ProgramName
         let kernel: String
         let group: WorkSize
         /// PoCL compiles once more for grids beyond 16 bits.
         let isLarge: Bool
     }
 
-    init(name: String, device: OpenCLHandle, context: OpenCLHandle, key: String, kernelClass: DeviceClass) {
-        self.name = name
+    init(
+        name: String, device: OpenCLHandle, context: OpenCLHandle, key: String, kernelClass: DeviceClass,
+        cache: OpenCLProgramCache
+    ) {
+        self.cache = cache
+        self.deviceName = name
         self.device = device
         self.context = context
         self.key = key
@@ -61,11 +65,11 @@ final class OpenCLPrograms: Sendable {
     }
 
     /// A new kernel object, for one launch site of one stream.
-    func makeKernel(_ kernel: String, of program: String) throws(ComputeError) -> cl_kernel {
+    func makeKernel(_ kernel: String, of program: ProgramName) throws(ComputeError) -> cl_kernel {
         let built = try self.program(program)
         var code: cl_int = CL_SUCCESS
         guard let made = clCreateKernel(built.pointer, kernel, &code), code == CL_SUCCESS else {
-            throw openCLError(code, device: name, operation: "kernel \(kernel) of \(program)")
+            throw openCLError(code, device: deviceName, operation: "kernel \(kernel) of \(program.file)")
         }
         return made
     }
@@ -79,27 +83,35 @@ final class OpenCLPrograms: Sendable {
         state.withLock { $0.seconds += max(seconds, 0) }
     }
 
-    private func program(_ file: String) throws(ComputeError) -> OpenCLHandle {
+    private func program(_ name: ProgramName) throws(ComputeError) -> OpenCLHandle {
         // Held while building, so that two streams never build the same program.
         try state.withLock { (state) throws(ComputeError) -> OpenCLHandle in
-            if let program = state.programs[file] { return program }
+            if let program = state.programs[name] { return program }
             let start = monotonicSeconds()
             var length = 0
-            guard let text = apus_kernel_source(file, &length) else {
-                throw .unsupported(device: name, operation: file, reason: "there is no kernel file of that name")
+            guard let text = apus_kernel_source(name.file, &length) else {
+                throw .unsupported(
+                    device: deviceName, operation: name.file, reason: "there is no kernel file of that name")
             }
             let source = UnsafeRawBufferPointer(start: text, count: length)
-            let program = OpenCLHandle(pointer: try build(file, source: Array(source)))
-            state.programs[file] = program
+            let program = OpenCLHandle(pointer: try build(name, source: Array(source)))
+            state.programs[name] = program
             state.seconds += monotonicSeconds() - start
             return program
         }
     }
 
+    /// Builds a program and throws it away.
+    func compile(_ name: ProgramName, source: [UInt8]) throws(ComputeError) {
+        clReleaseProgram(try build(name, source: source))
+    }
+
     /// Builds a program from the cache, or else from its source, which is then stored.
-    func build(_ file: String, source: [UInt8]) throws(ComputeError) -> cl_program {
+    private func build(_ name: ProgramName, source: [UInt8]) throws(ComputeError) -> cl_program {
+        let options = "\(self.options) \(name.options)"
+        let file = name.file
         let fullKey = Array("\(key)\(options)\n\(file)\n".utf8) + source
-        if let binary = cache.load(key: fullKey), let program = load(binary) { return program }
+        if let binary = cache.load(key: fullKey), let program = load(binary, options: options) { return program }
         var code: cl_int = CL_SUCCESS
         var length = source.count
         let made = source.withUnsafeBytes { bytes -> cl_program? in
@@ -107,7 +119,7 @@ final class OpenCLPrograms: Sendable {
             return clCreateProgramWithSource(context.pointer, 1, &text, &length, &code)
         }
         guard let program = made, code == CL_SUCCESS else {
-            throw openCLError(code, device: name, operation: "program \(file)")
+            throw openCLError(code, device: deviceName, operation: "program \(file)")
         }
         var chosen: cl_device_id? = device.pointer
         code = clBuildProgram(program, 1, &chosen, options, nil, nil)
@@ -117,14 +129,14 @@ final class OpenCLPrograms: Sendable {
             }
             clReleaseProgram(program)
             throw .buildFailed(
-                device: name, program: file, log: log.isEmpty ? "\(openCLErrorName(code)) (\(code))" : log)
+                device: deviceName, program: file, log: log.isEmpty ? "\(openCLErrorName(code)) (\(code))" : log)
         }
         if let binary = binary(of: program) { cache.store(binary, key: fullKey) }
         return program
     }
 
     /// Makes a program of a stored binary; nil when the driver does not want it any more.
-    private func load(_ binary: [UInt8]) -> cl_program? {
+    private func load(_ binary: [UInt8], options: String) -> cl_program? {
         var code: cl_int = CL_SUCCESS
         var status: cl_int = CL_SUCCESS
         var chosen: cl_device_id? = device.pointer

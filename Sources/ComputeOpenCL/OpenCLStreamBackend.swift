@@ -20,7 +20,7 @@ final class OpenCLStreamBackend: StreamBackend {
     private static let stagedBytes = 1 << 20
 
     private struct KernelName: Hashable {
-        let program: String
+        let program: ProgramName
         let kernel: String
     }
 
@@ -206,7 +206,7 @@ final class OpenCLStreamBackend: StreamBackend {
         let size = MemoryLayout<cl_ulong>.size
         let known =
             clGetEventProfilingInfo(event, cl_profiling_info(CL_PROFILING_COMMAND_START), size, &began, nil)
-                == CL_SUCCESS
+            == CL_SUCCESS
             && clGetEventProfilingInfo(event, cl_profiling_info(CL_PROFILING_COMMAND_END), size, &ended, nil)
                 == CL_SUCCESS
         let run = known && ended > began ? Double(ended - began) * 1e-9 : 0

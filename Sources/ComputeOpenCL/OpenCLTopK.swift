@@ -115,7 +115,8 @@ extension Lowering {
                     into: packedCandidates)
             }
             let flags =
-                restrictions.flags | (candidate == 0 ? Flag.first : 0) | (candidate + candidateSlab >= n ? Flag.last : 0)
+                restrictions.flags | (candidate == 0 ? Flag.first : 0)
+                | (candidate + candidateSlab >= n ? Flag.last : 0)
             for query in stride(from: 0, to: m, by: querySlab) {
                 let queries = min(m - query, querySlab)
                 if d > 0 {
