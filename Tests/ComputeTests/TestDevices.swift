@@ -1,4 +1,5 @@
 import Compute
+import ComputeOpenCL
 import Conformance
 import Testing
 
@@ -38,7 +39,41 @@ struct TestDeviceList: Sendable {
     var devices: [TestDevice] = []
     var failures: [String] = []
 
-    static let found = TestDeviceList()
+    static let found: TestDeviceList = {
+        var list = TestDeviceList()
+        list.addOpenCL()
+        return list
+    }()
+
+    /// Opens the device, or notes why it can't be opened.
+    private mutating func add(_ label: String, _ open: @escaping @Sendable () throws(ComputeError) -> any Device) {
+        do throws(ComputeError) {
+            devices.append(try TestDevice(label, open))
+        } catch {
+            failures.append("\(label): \(error)")
+        }
+    }
+
+    /// Every OpenCL device, with the kernels of CPUs and, whatever it is, with those of GPUs; the latter in memory
+    /// that is not shared, as most of them have it.
+    private mutating func addOpenCL() {
+        for description in OpenCLDevice.discover() {
+            let identity = description.identity
+            if let reason = description.unusableReason {
+                failures.append("\(identity.name): \(reason)")
+                continue
+            }
+            for kernelClass in [DeviceClass.cpu, .gpu] {
+                add("\(identity.name) \(identity.model), \(kernelClass) kernels") { () throws(ComputeError) in
+                    let device = try OpenCLDevice(
+                        description: description, options: OpenCLDeviceOptions(kernelClass: kernelClass),
+                        denseSolver: OracleDenseSolver())
+                    return kernelClass == .gpu || environment("APUS_TEST_COPY") == "1"
+                        ? CopyingDevice(device) : device
+                }
+            }
+        }
+    }
 }
 
 /// Whether continuous integration, or whoever set `APUS_REQUIRE_OPENCL`, insists on an OpenCL device.
