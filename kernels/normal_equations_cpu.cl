@@ -8,10 +8,14 @@
 #define APUS_METHOD_SUBSPACE 1
 #define APUS_METHOD_CONJUGATE_GRADIENT 2
 
-// Entries of a primal panel, or coordinates of a dual one: two slabs of it stay in the first-level cache.
-#ifndef APUS_PANEL
-#define APUS_PANEL 64
+// Entries of a primal panel, coordinates of a dual one.
+#ifndef APUS_PRIMAL_PANEL
+#define APUS_PRIMAL_PANEL 64
 #endif
+#ifndef APUS_DUAL_PANEL
+#define APUS_DUAL_PANEL 128
+#endif
+#define APUS_PANEL (APUS_PRIMAL_PANEL > APUS_DUAL_PANEL ? APUS_PRIMAL_PANEL : APUS_DUAL_PANEL)
 // Bytes of a row's vectors that are copied together for the conjugate-gradient steps: a share of the third-level cache,
 // which streams faster than memory answers.
 #ifndef APUS_GATHER_BYTES
@@ -168,13 +172,13 @@ APUS_FUNCTION void APUS_NAME(begin_triangle)(__global float *triangle, long slab
 APUS_FUNCTION void APUS_NAME(solve_primal)(APUS_NAME(Row) *row, long start, long width, __global const float *diagonal,
                                            __global float *solution) {
     long slabs = (width + 15) / 16, leading = 16 * slabs - width;
-    long slab_stride = (APUS_PANEL + 16) * 16;
+    long slab_stride = (APUS_PRIMAL_PANEL + 16) * 16;
     float16 zero = (float16)(0.0f);
     __global float *first = row->panel + 256;
     APUS_NAME(begin_triangle)(row->triangle, slabs, diagonal, leading);
     for (long i = 0; i < slabs; ++i) vstore16(zero, i, row->right);
-    for (long begin = 0; begin < row->n; begin += APUS_PANEL) {
-        long k = row->n - begin < APUS_PANEL ? row->n - begin : APUS_PANEL;
+    for (long begin = 0; begin < row->n; begin += APUS_PRIMAL_PANEL) {
+        long k = row->n - begin < APUS_PRIMAL_PANEL ? row->n - begin : APUS_PRIMAL_PANEL;
         for (long e = 0; e < k; ++e) {
             __global const float *vector = row->fixed + (long)row->index[begin + e] * row->fixed_stride + start;
             float root = row->root[begin + e];
@@ -189,7 +193,7 @@ APUS_FUNCTION void APUS_NAME(solve_primal)(APUS_NAME(Row) *row, long start, long
                 }
             }
         }
-        APUS_NAME(accumulate)(row, slabs, width - 16 * (slabs - 1), slab_stride, k, row->target + begin, begin + k, APUS_PANEL);
+        APUS_NAME(accumulate)(row, slabs, width - 16 * (slabs - 1), slab_stride, k, row->target + begin, begin + k, APUS_PRIMAL_PANEL);
     }
     APUS_NAME(solve_positive_definite)(row->triangle, slabs, row->pivots, row->right);
     for (long c = 0; c < width; ++c) solution[c] = row->right[leading + c];
@@ -266,7 +270,7 @@ APUS_FUNCTION void APUS_NAME(combine)(APUS_NAME(Row) *row, long start, long widt
 APUS_FUNCTION void APUS_NAME(solve_dual)(APUS_NAME(Row) *row, long start, long width, __global const float *diagonal,
                                          __global const float *inverse_root, __global float *solution) {
     long n = row->n, slabs = (n + 15) / 16, leading = 16 * slabs - n;
-    long slab_stride = (APUS_PANEL + 16) * 16;
+    long slab_stride = (APUS_DUAL_PANEL + 16) * 16;
     float16 one = (float16)(1.0f);
     // Vectors of the leading lanes are anyone's, times 0.
     __global float *root = row->vector0;
@@ -283,8 +287,8 @@ APUS_FUNCTION void APUS_NAME(solve_dual)(APUS_NAME(Row) *row, long start, long w
     }
     for (long v = 0; v < slabs; ++v) vstore16(one, v, row->vector2);
     APUS_NAME(begin_triangle)(row->triangle, slabs, row->vector2, 0);
-    for (long begin = 0; begin < width; begin += APUS_PANEL) {
-        long k = width - begin < APUS_PANEL ? width - begin : APUS_PANEL;
+    for (long begin = 0; begin < width; begin += APUS_DUAL_PANEL) {
+        long k = width - begin < APUS_DUAL_PANEL ? width - begin : APUS_DUAL_PANEL;
         for (long i = 0; i < slabs; ++i) {
             APUS_NAME(pack_transposed)(row->fixed + start, row->fixed_stride, index + 16 * i, root + 16 * i,
                                        inverse_root, begin, k, row->panel + 256 + i * slab_stride);
