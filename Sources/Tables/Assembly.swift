@@ -27,7 +27,7 @@ final class Assembly {
         applyDecay(reference: options.asOf ?? job.report.maximumTimeSeen ?? 0)
         job.report.secondsToIndex = monotonicSeconds() - clock
         clock = monotonicSeconds()
-        var order = SparseOrder(
+        let order = SparseOrder(
             runs: runs(users, items), users: users.index.count, items: items.index.count, rows: rowCount,
             rule: options.duplicates, times: options.needsTimes || options.duplicates == .last ? times : .none,
             threads: threads)
@@ -101,7 +101,6 @@ final class Assembly {
         _ order: SparseOrder, _ users: IdentifierIndex, _ items: IdentifierIndex
     ) throws -> SparseInteractions {
         let options = job.options
-        var order = order
         var result = SparseInteractions(users: users, items: items, byUser: order.byUser(), times: nil)
         if options.needsTimes { result.times = order.takeTimes() }
         if options.minimumPerUser > 1 || options.minimumPerItem > 1 {

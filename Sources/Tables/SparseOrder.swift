@@ -30,7 +30,7 @@ final class SharedStorage: @unchecked Sendable {
 ///
 /// A counting sort by user writes 8-byte words (item, value), so that a random place costs one cache miss; rows are
 /// then sorted by item while they are in the cache. The words' memory becomes the second matrix.
-struct SparseOrder {
+final class SparseOrder {
     private let runs: [apus_run]
     private let users: Int
     private let items: Int
@@ -84,7 +84,7 @@ struct SparseOrder {
 
     /// Puts the rows in order of users, in the file's order within a user; then `release` frees them. Times follow in a
     /// second pass, for which items and values are not needed any more: that keeps the peak of memory down.
-    mutating func scatter(segments: [RowSegment], release: () -> Void) throws {
+    func scatter(segments: [RowSegment], release: () -> Void) throws {
         let portions = SparseOrder.portions(threads: threads, entries: rows, buckets: users)
         // Runs are not split: they are many, and small.
         var bounds = [0]
@@ -140,7 +140,7 @@ struct SparseOrder {
     }
 
     /// Sorts within rows and merges duplicates; answers the first pair that the rule forbids.
-    mutating func sortRows() throws -> (user: Int, item: Int)? {
+    func sortRows() throws -> (user: Int, item: Int)? {
         guard let words else { return nil }
         columns = HostBuffer(uninitializedCount: rows)
         values = HostBuffer(uninitializedCount: rows)
@@ -193,7 +193,7 @@ struct SparseOrder {
     }
 
     /// Moves rows together after merging made them shorter.
-    private mutating func closeGaps(_ lengths: HostBuffer<Int64>) {
+    private func closeGaps(_ lengths: HostBuffer<Int64>) {
         var place = 0
         for user in 0..<users {
             let start = Int(pointers[user])
@@ -222,7 +222,7 @@ struct SparseOrder {
 
     /// The times in the order of the matrix, in 64 bits. Memory for the transpose is then got anew, so that it doesn't
     /// add to the peak.
-    mutating func takeTimes() -> HostBuffer<Int64>? {
+    func takeTimes() -> HostBuffer<Int64>? {
         defer {
             narrowTimes = nil
             wideTimes = nil
@@ -235,7 +235,7 @@ struct SparseOrder {
     }
 
     /// Memory for the transpose: that of the sorted words, which nobody needs any more.
-    mutating func spareStorage() -> SharedStorage? {
+    func spareStorage() -> SharedStorage? {
         defer { words = nil }
         return words
     }
