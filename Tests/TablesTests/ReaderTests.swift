@@ -113,6 +113,24 @@ import Testing
         }
     }
 
+    @Test func timesBeyond32BitsAreReadAgain() throws {
+        var text = "user,item,time\n"
+        for row in 0..<70_000 { text += "\(row % 500),\(row % 391),\(1_000_000_000 + row)\n" }
+        let narrow = try read(text) { $0.needsTimes = true }
+        text += "1,new,2150-01-01\n2,new,1850-01-01\n"
+        for threads in [1, 2] {
+            let wide = try read(text) {
+                $0.needsTimes = true
+                $0.threads = threads
+            }
+            #expect(wide.report.maximumTimeSeen == 5_680_281_600 && wide.report.minimumTimeSeen == -3_786_825_600)
+            let kept = zip(wide.times?.array ?? [], wide.byUser.columnIndices.array).filter {
+                wide.items[Int($0.1)] != "new"
+            }
+            #expect(kept.map(\.0) == narrow.times?.array)
+        }
+    }
+
     @Test func eightDigitsAreDatesWhenAllFirstRowsSaySo() throws {
         let dates = try read("user,item,date\na,x,19970101\nb,x,19970118\n") { $0.needsTimes = true }
         #expect(dates.times?.array == [852_076_800, 853_545_600])
