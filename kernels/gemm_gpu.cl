@@ -17,7 +17,8 @@
 //     output, output_offset, output_stride
 //     slice                          terms of the sum per split, a multiple of TILE_K; k or more: no split
 //     partial                        scratch of the splits; not used without a split (pass any buffer)
-//   Global size: (ceil(m / TILE_M) * ceil(n / TILE_N) * GEMM_ITEMS, max(1, ceil(k / slice))), local (GEMM_ITEMS, 1).
+//   Global size: (ceil(n / TILE_N) * TILE_BAND * GEMM_ITEMS, ceil(ceil(m / TILE_M) / TILE_BAND),
+//   max(1, ceil(k / slice))), local size (GEMM_ITEMS, 1, 1).
 //   With more than one split the tiles' sums go to partial, splits * m * n floats, and gemm_combine finishes.
 //   gemm_combine
 //     m, n, splits, partial, alpha, beta, has_bias, bias, bias_offset, activation, output, output_offset,
@@ -58,6 +59,12 @@
 #define TILE_BAND 8
 #endif
 
+// Whether outputs are stored as vectors. Oclgrind takes apart vectors that are put together from elements and then
+// reports their first, empty form as uninitialized; its checks run with 0.
+#ifndef VECTOR_STORE
+#define VECTOR_STORE 1
+#endif
+
 #define ITEMS_M (TILE_M / WORK_M)
 #define ITEMS_N (TILE_N / WORK_N)
 #define GEMM_ITEMS (ITEMS_M * ITEMS_N)
@@ -79,29 +86,15 @@
 #error "NaN and infinity are data here; build without -cl-fast-relaxed-math"
 #endif
 
-#ifdef cl_khr_fp64
+#if defined(cl_khr_fp64) && !defined(NO_DOUBLE)
 #pragma OPENCL EXTENSION cl_khr_fp64 : enable
 #endif
 
 #if VECTOR == 4
-#define LOAD_VECTOR(to, from)                                                                                          \
-    {                                                                                                                  \
-        float4 loaded = *(from);                                                                                       \
-        (to)[0] = loaded.x, (to)[1] = loaded.y, (to)[2] = loaded.z, (to)[3] = loaded.w;                                \
-    }
-#define STORE_VECTOR(to, from) (*(to) = (float4)((from)[0], (from)[1], (from)[2], (from)[3]))
 typedef float4 vector_t;
 #elif VECTOR == 2
-#define LOAD_VECTOR(to, from)                                                                                          \
-    {                                                                                                                  \
-        float2 loaded = *(from);                                                                                       \
-        (to)[0] = loaded.x, (to)[1] = loaded.y;                                                                        \
-    }
-#define STORE_VECTOR(to, from) (*(to) = (float2)((from)[0], (from)[1]))
 typedef float2 vector_t;
 #elif VECTOR == 1
-#define LOAD_VECTOR(to, from) ((to)[0] = *(from))
-#define STORE_VECTOR(to, from) (*(to) = (from)[0])
 typedef float vector_t;
 #else
 #error "VECTOR is 1, 2 or 4"
@@ -110,25 +103,25 @@ typedef float vector_t;
 // Fetches this work-item's share of a slice, rows x TILE_K elements whose corner is (row0, k0), into registers.
 // along_k: neighbours in memory differ in k (else in the row). Outside the operand the slice is 0.
 static inline void fetch_slice(
-    float *registers, const __global float *operand, long stride, int item, int tile_rows, int count, int row0,
+    vector_t *registers, const __global float *operand, long stride, uint item, int tile_rows, int count, int row0,
     int row_end, int k0, int k_end, int along_k, int aligned) {
     const int whole = aligned && row0 + tile_rows <= row_end && k0 + TILE_K <= k_end;
-    const int per_line = (along_k ? TILE_K : tile_rows) / VECTOR;
+    const uint per_line = (along_k ? TILE_K : tile_rows) / VECTOR;
 #pragma unroll
     for (int f = 0; f < count; f++) {
-        const int piece = item + f * GEMM_ITEMS;
+        const uint piece = item + f * GEMM_ITEMS;
         const int line = piece / per_line;
         const int within = piece % per_line * VECTOR;
         const int row = row0 + (along_k ? line : within);
         const int k = k0 + (along_k ? within : line);
         const long place = along_k ? (long)row * stride + k : (long)k * stride + row;
         if (whole) {
-            LOAD_VECTOR(registers + f * VECTOR, (const __global vector_t *)(operand + place));
+            registers[f] = *(const __global vector_t *)(operand + place);
         } else {
 #pragma unroll
             for (int v = 0; v < VECTOR; v++) {
                 const int inside = along_k ? row < row_end && k + v < k_end : row + v < row_end && k < k_end;
-                registers[f * VECTOR + v] = inside ? operand[place + v] : 0.0f;
+                ((float *)(registers + f))[v] = inside ? operand[place + v] : 0.0f;
             }
         }
     }
@@ -136,18 +129,18 @@ static inline void fetch_slice(
 
 // Puts what fetch_slice fetched into local memory as slice[k][row].
 static inline void store_slice(
-    const float *registers, __local float *slice, int local_stride, int item, int tile_rows, int count, int along_k) {
-    const int per_line = (along_k ? TILE_K : tile_rows) / VECTOR;
+    const vector_t *registers, __local float *slice, int local_stride, uint item, int tile_rows, int count, int along_k) {
+    const uint per_line = (along_k ? TILE_K : tile_rows) / VECTOR;
 #pragma unroll
     for (int f = 0; f < count; f++) {
-        const int piece = item + f * GEMM_ITEMS;
+        const uint piece = item + f * GEMM_ITEMS;
         const int line = piece / per_line;
         const int within = piece % per_line * VECTOR;
         if (along_k) {
 #pragma unroll
-            for (int v = 0; v < VECTOR; v++) slice[(within + v) * local_stride + line] = registers[f * VECTOR + v];
+            for (int v = 0; v < VECTOR; v++) slice[(within + v) * local_stride + line] = ((const float *)(registers + f))[v];
         } else {
-            STORE_VECTOR((__local vector_t *)(slice + line * local_stride + within), registers + f * VECTOR);
+            *(__local vector_t *)(slice + line * local_stride + within) = registers[f];
         }
     }
 }
@@ -169,40 +162,36 @@ static inline void gemm_tile(
     const __global float *a, long a_stride, const __global float *b, long b_stride, float alpha, float beta,
     int has_bias, const __global float *bias, int activation, __global float *output, long output_stride, long slice,
     __global float *partial) {
-    const int item = get_local_id(0);
+    const uint item = get_local_id(0);
     // A group of 32 neighbouring work-items covers 4 x 8 register tiles where it can: it then reads the fewest
     // different vectors of local memory.
 #if ITEMS_N % 8 == 0 && ITEMS_M % 4 == 0
-    const int band = item / 32, lane = item % 32;
+    const uint band = item / 32, lane = item % 32;
     const int item_n = band % (ITEMS_N / 8) * 8 + lane % 8;
     const int item_m = band / (ITEMS_N / 8) * 4 + lane / 8;
 #else
     const int item_n = item % ITEMS_N;
     const int item_m = item / ITEMS_N;
 #endif
-    const int tiles_m = (m + TILE_M - 1) / TILE_M;
-    const int tiles_n = (n + TILE_N - 1) / TILE_N;
-    const long tile = get_group_id(0);
-    const int first_band = (int)(tile / ((long)TILE_BAND * tiles_n)) * TILE_BAND;
-    const int band_tiles = min(tiles_m - first_band, TILE_BAND);
-    const long in_band = tile - (long)first_band * tiles_n;
-    const int row0 = (first_band + (int)(in_band % band_tiles)) * TILE_M;
-    const int column0 = (int)(in_band / band_tiles) * TILE_N;
+    const uint in_band = get_group_id(0);
+    const int row0 = (get_group_id(1) * TILE_BAND + in_band % TILE_BAND) * TILE_M;
+    const int column0 = in_band / TILE_BAND * TILE_N;
 
-    const int split = get_group_id(1);
+    const int split = get_group_id(2);
     const int k_begin = (int)min((long)k, split * slice);
     const int k_end = (int)min((long)k, (split + 1) * slice);
     const int aligned_a = is_aligned(a, a_stride);
     const int aligned_b = is_aligned(b, b_stride);
 
-    float next_a[FETCH_A * VECTOR], next_b[FETCH_B * VECTOR];
+    vector_t next_a[FETCH_A], next_b[FETCH_B];
     float sum[WORK_M][WORK_N];
 #pragma unroll
     for (int i = 0; i < WORK_M; i++)
 #pragma unroll
         for (int j = 0; j < WORK_N; j++) sum[i][j] = 0.0f;
 
-    const int steps = (k_end - k_begin + TILE_K - 1) / TILE_K;
+    // A tile below the last row has nothing to do, but meets the barriers like all others.
+    const int steps = row0 < m ? (k_end - k_begin + TILE_K - 1) / TILE_K : 0;
     if (steps > 0) {
         fetch_slice(next_a, a, a_stride, item, TILE_M, FETCH_A, row0, m, k_begin, k_end, !transpose_a, aligned_a);
         fetch_slice(next_b, b, b_stride, item, TILE_N, FETCH_B, column0, n, k_begin, k_end, transpose_b, aligned_b);
@@ -220,21 +209,17 @@ static inline void gemm_tile(
         const __local float *slice_b = slices_b + (step & 1) * TILE_K * STRIDE_B;
 #pragma unroll
         for (int kk = 0; kk < TILE_K; kk++) {
-            float left[WORK_M], right[WORK_N];
+            vector_t left[WORK_M / VECTOR], right[WORK_N / VECTOR];
 #pragma unroll
             for (int g = 0; g < WORK_M / VECTOR; g++)
-                LOAD_VECTOR(
-                    left + g * VECTOR,
-                    (const __local vector_t *)(slice_a + kk * STRIDE_A + (g * ITEMS_M + item_m) * VECTOR));
+                left[g] = *(const __local vector_t *)(slice_a + kk * STRIDE_A + (g * ITEMS_M + item_m) * VECTOR);
 #pragma unroll
             for (int g = 0; g < WORK_N / VECTOR; g++)
-                LOAD_VECTOR(
-                    right + g * VECTOR,
-                    (const __local vector_t *)(slice_b + kk * STRIDE_B + (g * ITEMS_N + item_n) * VECTOR));
+                right[g] = *(const __local vector_t *)(slice_b + kk * STRIDE_B + (g * ITEMS_N + item_n) * VECTOR);
 #pragma unroll
             for (int i = 0; i < WORK_M; i++)
 #pragma unroll
-                for (int j = 0; j < WORK_N; j++) sum[i][j] = fma(left[i], right[j], sum[i][j]);
+                for (int j = 0; j < WORK_N; j++) sum[i][j] = fma(((float *)left)[i], ((float *)right)[j], sum[i][j]);
         }
         if (step + 1 < steps) {
             const int other = (step + 1) & 1;
@@ -244,8 +229,8 @@ static inline void gemm_tile(
         barrier(CLK_LOCAL_MEM_FENCE);
     }
 
-    const int splits = get_num_groups(1);
-    const int aligned_output = splits == 1 && column0 + TILE_N <= n && is_aligned(output, output_stride);
+    const int splits = get_num_groups(2);
+    const int aligned_output = VECTOR_STORE && splits == 1 && column0 + TILE_N <= n && is_aligned(output, output_stride);
 #pragma unroll
     for (int i = 0; i < WORK_M; i++) {
         const int row = row0 + (i / VECTOR * ITEMS_M + item_m) * VECTOR + i % VECTOR;
@@ -255,16 +240,15 @@ static inline void gemm_tile(
             const int column = column0 + (g * ITEMS_N + item_n) * VECTOR;
             __global float *target = output + (long)row * output_stride + column;
             if (aligned_output) {
-                float value[VECTOR], old[VECTOR];
-                if (beta != 0.0f) LOAD_VECTOR(old, (const __global vector_t *)target);
+                vector_t values = beta != 0.0f ? *(const __global vector_t *)target : (vector_t)(0.0f);
 #pragma unroll
                 for (int v = 0; v < VECTOR; v++) {
-                    value[v] = alpha * sum[i][g * VECTOR + v];
-                    if (beta != 0.0f) value[v] = fma(beta, old[v], value[v]);
-                    if (has_bias) value[v] += bias[column + v];
-                    value[v] = activated(value[v], activation);
+                    float value = alpha * sum[i][g * VECTOR + v];
+                    if (beta != 0.0f) value = fma(beta, ((float *)&values)[v], value);
+                    if (has_bias) value += bias[column + v];
+                    ((float *)&values)[v] = activated(value, activation);
                 }
-                STORE_VECTOR((__global vector_t *)target, value);
+                *(__global vector_t *)target = values;
             } else {
 #pragma unroll
                 for (int v = 0; v < VECTOR; v++) {
@@ -310,7 +294,7 @@ __kernel void gemm_combine(
     const int row = get_global_id(1);
     if (row >= m || column >= n) return;
     const long place = (long)row * n + column;
-#ifdef cl_khr_fp64
+#if defined(cl_khr_fp64) && !defined(NO_DOUBLE)
     double total = 0.0;
     for (int s = 0; s < splits; s++) total += partial[(long)s * m * n + place];
     const float sum = (float)total;

@@ -12,9 +12,14 @@
 #ifndef APUS_PANEL
 #define APUS_PANEL 64
 #endif
-// Bytes of a row's gathered vectors that the second-level cache keeps between conjugate-gradient steps.
+// Bytes of a row's vectors that are copied together for the conjugate-gradient steps: a share of the third-level cache,
+// which streams faster than memory answers.
 #ifndef APUS_GATHER_BYTES
-#define APUS_GATHER_BYTES 524288
+#define APUS_GATHER_BYTES 8388608
+#endif
+// A row whose vectors have no more bytes than this stays in the second-level cache without being copied.
+#ifndef APUS_IN_PLACE_BYTES
+#define APUS_IN_PLACE_BYTES 262144
 #endif
 // Bytes of fixed vectors asked for ahead of their use.
 #ifndef APUS_LOOKAHEAD_BYTES
@@ -33,9 +38,11 @@ typedef struct {
     long prefetched;
     long prefetch_end;
     long lookahead;
+    // How many vectors are copied together.
+    long gathered;
     // Position of the row's first entry.
     long begin;
-    // The row's entries with a positive weight: index of the vector, sqrt(w), sqrt(w) t; 16 more are 0.
+    // The row's entries with a positive weight: index of the vector, sqrt(w), sqrt(w) t; 16 more weigh 0.
     long n;
     __global int *index;
     __global float *root;
@@ -61,16 +68,18 @@ typedef struct {
 
 APUS_INLINE long APUS_NAME(padded)(long count) { return (count + 15) / 16 * 16; }
 
-// Vectors of a long row are gathered again, eight at a time, when the second-level cache can't keep them.
-APUS_INLINE long APUS_NAME(gathered_entries)(long d) {
-    long entries = APUS_GATHER_BYTES / 4 / APUS_NAME(padded)(d) / 8 * 8;
-    return entries < 8 ? 8 : entries;
+// How many vectors of a row are copied together, a multiple of 8; those beyond are gathered again by each step.
+APUS_INLINE long APUS_NAME(gathered_entries)(long d, long longest) {
+    long entries = APUS_GATHER_BYTES / 4 / APUS_NAME(padded)(d), all = APUS_NAME(padded)(longest);
+    entries = entries < all ? entries : all;
+    return entries < 8 ? 8 : entries / 8 * 8;
 }
 
-APUS_INLINE long APUS_NAME(panel_floats)(long d) {
+// Floats of a panel, or of the gathered vectors with room for eight more.
+APUS_INLINE long APUS_NAME(panel_floats)(long d, long longest) {
     long wide = APUS_NAME(padded)(d);
     long tiles = (APUS_PANEL + 16) * wide + 16;
-    long gathered = APUS_NAME(gathered_entries)(d) * wide;
+    long gathered = (APUS_NAME(gathered_entries)(d, longest) + 8) * wide;
     return tiles > gathered ? tiles : gathered;
 }
 
@@ -78,7 +87,7 @@ APUS_INLINE long APUS_NAME(panel_floats)(long d) {
 APUS_INLINE long APUS_NAME(scratch_floats)(long d, long longest) {
     long wide = APUS_NAME(padded)(d) + 16;
     return 6 * (APUS_NAME(padded)(longest) + 16) + 10 * wide + APUS_NAME(triangle)(wide / 16)
-           + APUS_NAME(panel_floats)(d);
+           + APUS_NAME(panel_floats)(d, longest);
 }
 
 // Asks for the fixed vectors of up to `count` more entries, when those before the row's entry `used` are done with, so
@@ -341,61 +350,85 @@ APUS_FUNCTION void APUS_NAME(gather8)(APUS_NAME(Row) *row, long e, long start, l
 #define APUS_QUARTERS(a, b) (APUS_EVEN128(a, b) + APUS_ODD128(a, b))
 #define APUS_PAIRS(a, b) (APUS_LOW64(a, b) + APUS_HIGH64(a, b))
 
-// The scalar products of 8 gathered vectors with `x`, in one vector: the reductions of all 8 go together, so that they
-// don't wait for each other.
+// The scalar products of the 8 vectors p0 ... p7 with `x`, in the lanes 0 ... 7 of `score`: the reductions of all 8 go
+// together, so that they don't wait for each other.
 #define APUS_DOT_DECLARE(n, i) float16 c##n = (float16)(0.0f);
-#define APUS_DOT_STEP(n, i) c##n = APUS_FMA(vload16(0, group + i * wide + c), v, c##n);
-APUS_FUNCTION void APUS_NAME(dot8)(__global const float *group, long wide, __global const float *x,
-                                   __global float *result) {
-    APUS_LIST8(APUS_DOT_DECLARE)
-    for (long c = 0; c < wide; c += 16) {
-        float16 v = vload16(0, x + c);
-        APUS_LIST8(APUS_DOT_STEP)
+#define APUS_DOT_STEP(n, i) c##n = APUS_FMA(vload16(0, p##n + c), v, c##n);
+#define APUS_DOT8(score)                                                                                               \
+    float16 score;                                                                                                     \
+    {                                                                                                                  \
+        APUS_LIST8(APUS_DOT_DECLARE)                                                                                   \
+        for (long c = 0; c < wide; c += 16) {                                                                          \
+            float16 v = vload16(0, x + c);                                                                             \
+            APUS_LIST8(APUS_DOT_STEP)                                                                                  \
+        }                                                                                                              \
+        float16 h = APUS_QUARTERS(APUS_HALVES(c0, c1), APUS_HALVES(c2, c3));                                           \
+        float16 k = APUS_QUARTERS(APUS_HALVES(c4, c5), APUS_HALVES(c6, c7));                                           \
+        /* Fourth q holds two sums of vector q, then two of vector 4 + q. */                                           \
+        float16 p = APUS_PAIRS(h, k);                                                                                  \
+        float16 s = p + APUS_SHUFFLE16(p, p, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14);                    \
+        score = APUS_SHUFFLE16(s, s, 0, 4, 8, 12, 2, 6, 10, 14, 0, 4, 8, 12, 2, 6, 10, 14);                            \
     }
-    // Each fourth of h holds sums for one of the vectors 0, 1, 2, 3, in that order; of k for 4 ... 7.
-    float16 h = APUS_QUARTERS(APUS_HALVES(c0, c1), APUS_HALVES(c2, c3));
-    float16 k = APUS_QUARTERS(APUS_HALVES(c4, c5), APUS_HALVES(c6, c7));
-    // Fourth q: two sums of vector q, two of vector 4 + q.
-    float16 p = APUS_PAIRS(h, k);
-    float16 s = p + APUS_SHUFFLE16(p, p, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14);
-    vstore16(APUS_SHUFFLE16(s, s, 0, 4, 8, 12, 2, 6, 10, 14, 0, 4, 8, 12, 2, 6, 10, 14), 0, result);
-}
 
-// sum += sum over 8 gathered vectors of factor[e] * vector_e.
+// sum += sum over the 8 vectors p0 ... p7 of factor[e] * vector_e.
 #define APUS_AXPY_FACTOR(n, i) float16 f##n = (float16)(factor[i]);
-#define APUS_AXPY_LOAD(i) vload16(0, group + i * wide + c)
-APUS_FUNCTION void APUS_NAME(axpy8)(__global const float *group, long wide, __global const float *factor,
-                                    __global float *sum) {
-    APUS_LIST8(APUS_AXPY_FACTOR)
-    for (long c = 0; c < wide; c += 16) {
-        float16 a = APUS_FMA(f0, APUS_AXPY_LOAD(0), vload16(0, sum + c));
-        float16 b = f1 * APUS_AXPY_LOAD(1);
-        a = APUS_FMA(f2, APUS_AXPY_LOAD(2), a);
-        b = APUS_FMA(f3, APUS_AXPY_LOAD(3), b);
-        a = APUS_FMA(f4, APUS_AXPY_LOAD(4), a);
-        b = APUS_FMA(f5, APUS_AXPY_LOAD(5), b);
-        a = APUS_FMA(f6, APUS_AXPY_LOAD(6), a);
-        b = APUS_FMA(f7, APUS_AXPY_LOAD(7), b);
-        vstore16(a + b, 0, sum + c);
+#define APUS_AXPY8                                                                                                     \
+    {                                                                                                                  \
+        APUS_LIST8(APUS_AXPY_FACTOR)                                                                                   \
+        for (long c = 0; c < wide; c += 16) {                                                                          \
+            float16 a = APUS_FMA(f0, vload16(0, p0 + c), vload16(0, sum + c));                                         \
+            float16 b = f1 * vload16(0, p1 + c);                                                                       \
+            a = APUS_FMA(f2, vload16(0, p2 + c), a);                                                                   \
+            b = APUS_FMA(f3, vload16(0, p3 + c), b);                                                                   \
+            a = APUS_FMA(f4, vload16(0, p4 + c), a);                                                                   \
+            b = APUS_FMA(f5, vload16(0, p5 + c), b);                                                                   \
+            a = APUS_FMA(f6, vload16(0, p6 + c), a);                                                                   \
+            b = APUS_FMA(f7, vload16(0, p7 + c), b);                                                                   \
+            vstore16(a + b, 0, sum + c);                                                                               \
+        }                                                                                                              \
     }
-}
 
-// sum = sum over the row's entries of (first ? w t : 0 - w (v . x)) v, in one pass.
-APUS_FUNCTION void APUS_NAME(pass)(APUS_NAME(Row) *row, int first, __global const float *x, __global float *sum) {
+#define APUS_PASS_FIRST 0
+#define APUS_PASS_STEP 1
+#define APUS_PASS_LAST 2
+
+// One pass over the row's vectors.
+// First: sum = sum of w (t - v . x) v. Step: sum = -sum of w (v . x) v. Step and last: returns sum of w (v . x)^2, which
+// is all that the last step needs. Passes go to and fro, so that each begins with what the one before has left in the
+// cache. `share` more entries are asked for with every 8.
+#define APUS_POINTER_COPIED(n, i) p##n = group + i * wide;
+#define APUS_POINTER_IN_PLACE(n, i) p##n = row->fixed + (long)row->index[e + i] * row->fixed_stride;
+APUS_FUNCTION float APUS_NAME(pass)(APUS_NAME(Row) *row, int kind, int backward, int in_place, long share,
+                                    __global const float *x, __global float *sum) {
     long wide = APUS_NAME(padded)(row->d);
-    int keep = row->n <= APUS_NAME(gathered_entries)(row->d);
-    __global float *products = row->pivots;
-    for (long c = 0; c < wide; c += 16) vstore16((float16)(0.0f), 0, sum + c);
-    for (long e = 0; e < row->n; e += 8) {
-        __global float *group = keep ? row->panel + e * wide : row->panel;
-        if (first || !keep) APUS_NAME(gather8)(row, e, 0, row->d, group);
-        APUS_NAME(prefetch_rows)(row, first || !keep ? e : row->n, 8);
-        APUS_NAME(dot8)(group, wide, x, products);
-        float16 r = vload16(0, row->root + e), t = vload16(0, row->target + e);
-        float16 score = vload16(0, products);
-        vstore16(first ? r * (t - r * score) : -r * r * score, 0, products);
-        APUS_NAME(axpy8)(group, wide, products, sum);
+    __global float *factor = row->pivots;
+    float8 squares = (float8)(0.0f);
+    if (kind != APUS_PASS_LAST) {
+        for (long c = 0; c < wide; c += 16) vstore16((float16)(0.0f), 0, sum + c);
     }
+    for (long at = 0; at < row->n; at += 8) {
+        long e = backward ? (row->n - 1 - at) / 8 * 8 : at;
+        long urgent = row->begin + e + 32 - row->prefetched;
+        APUS_NAME(prefetch_rows)(row, kind == APUS_PASS_FIRST ? e : row->n,
+                                 kind == APUS_PASS_FIRST && urgent > share ? urgent : share);
+        __global const float *p0, *p1, *p2, *p3, *p4, *p5, *p6, *p7;
+        if (in_place) {
+            APUS_LIST8(APUS_POINTER_IN_PLACE)
+        } else {
+            __global float *group = row->panel + (e < row->gathered ? e : row->gathered) * wide;
+            if (kind == APUS_PASS_FIRST || e >= row->gathered) APUS_NAME(gather8)(row, e, 0, row->d, group);
+            APUS_LIST8(APUS_POINTER_COPIED)
+        }
+        APUS_DOT8(score)
+        float16 r = vload16(0, row->root + e), product = r * score;
+        squares += product.lo * product.lo;
+        if (kind == APUS_PASS_LAST) continue;
+        if (kind == APUS_PASS_FIRST) product -= vload16(0, row->target + e);
+        vstore16(-r * product, 0, factor);
+        APUS_AXPY8
+    }
+    float4 half = squares.lo + squares.hi;
+    return (half.s0 + half.s2) + (half.s1 + half.s3);
 }
 
 #define APUS_HALF(v) ((v).lo + (v).hi)
@@ -404,10 +437,11 @@ APUS_FUNCTION void APUS_NAME(pass)(APUS_NAME(Row) *row, int first, __global cons
 // Preconditioned conjugate gradients from the present solution; the preconditioner is D, the exact inverse of what the
 // unobserved entries contribute.
 APUS_FUNCTION void APUS_NAME(solve_conjugate_gradient)(APUS_NAME(Row) *row, long steps) {
-    long wide = APUS_NAME(padded)(row->d);
+    long wide = APUS_NAME(padded)(row->d), share = (8 + steps) / (steps + 1);
+    int in_place = row->d % 16 == 0 && row->n * row->d * 4 <= APUS_IN_PLACE_BYTES;
     __global float *x = row->solution, *r = row->vector0, *p = row->vector1, *q = row->vector2;
     float16 sums = (float16)(0.0f);
-    APUS_NAME(pass)(row, 1, x, r);
+    APUS_NAME(pass)(row, APUS_PASS_FIRST, 0, in_place, share, x, r);
     for (long c = 0; c < wide; c += 16) {
         float16 d = vload16(0, row->diagonal + c);
         float16 residual = vload16(0, r + c) - d * vload16(0, x + c);
@@ -417,25 +451,28 @@ APUS_FUNCTION void APUS_NAME(solve_conjugate_gradient)(APUS_NAME(Row) *row, long
         sums = APUS_FMA(residual, z, sums);
     }
     float size = APUS_SUM16(sums), smallest = 1e-14f * size;
-    for (long step = 0; step < steps && size > smallest; ++step) {
-        APUS_NAME(pass)(row, 0, p, q);
+    for (long step = 1; step <= steps && size > smallest; ++step) {
+        float observed =
+            APUS_NAME(pass)(row, step < steps ? APUS_PASS_STEP : APUS_PASS_LAST, step % 2 > 0, in_place, share, p, q);
         sums = (float16)(0.0f);
         for (long c = 0; c < wide; c += 16) {
             float16 v = vload16(0, p + c);
-            float16 product = APUS_FMA(vload16(0, row->diagonal + c), v, -vload16(0, q + c));
-            vstore16(product, 0, q + c);
-            sums = APUS_FMA(product, v, sums);
+            sums = APUS_FMA(vload16(0, row->diagonal + c) * v, v, sums);
         }
-        float curvature = APUS_SUM16(sums);
+        float curvature = observed + APUS_SUM16(sums);
         if (!(curvature > 0.0f)) break;
         float16 length = (float16)(size / curvature);
         sums = (float16)(0.0f);
         for (long c = 0; c < wide; c += 16) {
-            vstore16(APUS_FMA(length, vload16(0, p + c), vload16(0, x + c)), 0, x + c);
-            float16 residual = APUS_FMA(-length, vload16(0, q + c), vload16(0, r + c));
+            float16 v = vload16(0, p + c);
+            vstore16(APUS_FMA(length, v, vload16(0, x + c)), 0, x + c);
+            if (step == steps) continue;
+            float16 d = vload16(0, row->diagonal + c);
+            float16 residual = APUS_FMA(-length, APUS_FMA(d, v, -vload16(0, q + c)), vload16(0, r + c));
             vstore16(residual, 0, r + c);
-            sums = APUS_FMA(residual, residual / vload16(0, row->diagonal + c), sums);
+            sums = APUS_FMA(residual, residual / d, sums);
         }
+        if (step == steps) break;
         float next = APUS_SUM16(sums);
         float16 ratio = (float16)(next / size);
         size = next;
@@ -446,14 +483,22 @@ APUS_FUNCTION void APUS_NAME(solve_conjugate_gradient)(APUS_NAME(Row) *row, long
     }
 }
 
+#define APUS_POINTER_SLICE(n, i) p##n = row->fixed + (long)row->index[e + i] * row->fixed_stride + start;
 // score[e] += v_e . x over some coordinates; `x` is padded with zeros.
 APUS_FUNCTION void APUS_NAME(add_scores)(APUS_NAME(Row) *row, long start, long width, __global const float *x,
                                          __global float *score) {
-    __global float *products = row->pivots;
+    long wide = APUS_NAME(padded)(width);
+    __global float *group = row->panel;
     for (long e = 0; e < row->n; e += 8) {
-        APUS_NAME(gather8)(row, e, start, width, row->panel);
-        APUS_NAME(dot8)(row->panel, APUS_NAME(padded)(width), x, products);
-        vstore8(vload8(0, score + e) + vload8(0, products), 0, score + e);
+        __global const float *p0, *p1, *p2, *p3, *p4, *p5, *p6, *p7;
+        if (width % 16 == 0) {
+            APUS_LIST8(APUS_POINTER_SLICE)
+        } else {
+            APUS_NAME(gather8)(row, e, start, width, group);
+            APUS_LIST8(APUS_POINTER_COPIED)
+        }
+        APUS_DOT8(products)
+        vstore8(vload8(0, score + e) + products.lo, 0, score + e);
     }
 }
 
@@ -481,6 +526,7 @@ APUS_FUNCTION void APUS_NAME(solve_subspace)(APUS_NAME(Row) *row, long block) {
 // Lays out a worker's scratch memory for rows of up to `longest` entries.
 APUS_FUNCTION void APUS_NAME(lay_out)(APUS_NAME(Row) *row, __global float *scratch, long longest) {
     long entries = APUS_NAME(padded)(longest) + 16, wide = APUS_NAME(padded)(row->d) + 16;
+    row->gathered = APUS_NAME(gathered_entries)(row->d, longest);
     row->lookahead = APUS_LOOKAHEAD_BYTES / 4 / wide + 1;
     row->index = (__global int *)scratch;
     row->root = scratch + entries;
@@ -521,6 +567,7 @@ APUS_FUNCTION void APUS_NAME(solve_row)(APUS_NAME(Row) *row, long begin, long en
         return;
     }
     for (long e = n; e < n + 16; ++e) {
+        row->index[e] = row->index[0];
         row->root[e] = 0.0f;
         row->target[e] = 0.0f;
     }

@@ -213,7 +213,7 @@ static const uint8_t *parse_record(
     if (!problem) {
         const int32_t *at = format->role_field;
         problem = apus_store_row(
-            parser, fields[at[APUS_USER]], fields[at[APUS_ITEM]], at[APUS_VALUE] < 0 ? none : fields[at[APUS_VALUE]],
+            format, &parser->sink, fields[at[APUS_USER]], fields[at[APUS_ITEM]], at[APUS_VALUE] < 0 ? none : fields[at[APUS_VALUE]],
             at[APUS_TIME] < 0 ? none : fields[at[APUS_TIME]], at[APUS_EVENT] < 0 ? none : fields[at[APUS_EVENT]],
             at[APUS_VALUE] >= 0, at[APUS_TIME] >= 0, at[APUS_EVENT] >= 0, &role);
         if (problem && role >= 0 && at[role] >= 0) fault = fields[at[role]];
@@ -243,7 +243,9 @@ APUS_ALWAYS_INLINE int32_t parse_plain(
     const int32_t event = has_event ? format->role_field[APUS_EVENT] : 0;
     int32_t code = APUS_ROW_FINE;
     const uint8_t *record = text;
-    while (record < end) {
+    apus_row_sink sink = parser->sink;
+    int64_t rows_read = 0;
+    while (record && record < end) {
         // A window that ends before the end of the block ends anywhere; only its whole rows are used.
         int64_t span = end - record < WINDOW ? end - record : WINDOW;
         int64_t found = 0;
@@ -255,12 +257,12 @@ APUS_ALWAYS_INLINE int32_t parse_plain(
             int count = __builtin_popcountll(bits);
             uint32_t *out = separators + found;
             // Eight at a time whether they are there or not: cheaper than a branch for each.
-            for (int k = 0; k < 8; k++) {
+            for (int k = 0; k < 12; k++) {
                 out[k] = base + (uint32_t)__builtin_ctzll(bits | 1ull << 63);
                 bits &= bits - 1;
             }
-            if (__builtin_expect(count > 8, 0)) {
-                for (int k = 8; k < 16; k++) {
+            if (__builtin_expect(count > 12, 0)) {
+                for (int k = 12; k < 16; k++) {
                     out[k] = base + (uint32_t)__builtin_ctzll(bits | 1ull << 63);
                     bits &= bits - 1;
                 }
@@ -293,26 +295,28 @@ APUS_ALWAYS_INLINE int32_t parse_plain(
     })
             apus_field none = {0, 0};
             int32_t role = -1;
-            parser->report->rows_read++;
             int32_t problem = apus_store_row(
-                parser, APUS_FIELD(user), APUS_FIELD(item), has_value ? APUS_FIELD(value) : none,
+                format, &sink, APUS_FIELD(user), APUS_FIELD(item), has_value ? APUS_FIELD(value) : none,
                 has_time ? APUS_FIELD(time) : none, has_event ? APUS_FIELD(event) : none, has_value, has_time,
                 has_event, &role);
 #undef APUS_FIELD
             if (__builtin_expect(problem != 0, 0)) {
-                parser->report->rows_read--;
                 plain = 0;
                 break;
             }
+            rows_read++;
             record = next + 1;
         }
         if (!plain || rows == 0) {
-            const uint8_t *next = parse_record(parser, record, end, fields, &code);
-            if (!next) return code;
-            record = next;
+            parser->sink = sink;
+            record = parse_record(parser, record, end, fields, &code);
+            sink = parser->sink;
+            if (!record) break;
         }
     }
-    return APUS_ROW_FINE;
+    parser->sink = sink;
+    parser->report->rows_read += rows_read;
+    return code;
 }
 
 APUS_VECTOR_CLONES
@@ -331,45 +335,59 @@ static int32_t parse_plain_any(apus_parser *parser, int64_t length, apus_field *
     return parse_plain(parser, length, fields, at[APUS_VALUE] >= 0, at[APUS_TIME] >= 0, at[APUS_EVENT] >= 0);
 }
 
-int32_t apus_parse_block(
-    const uint8_t *text, int64_t length, const apus_row_format *format, int32_t has_quote, uint64_t block,
-    apus_identifiers *users, apus_identifiers *items, apus_row_store *store, apus_block_report *report) {
-    *report = (apus_block_report){
-        .minimum_value = INFINITY, .maximum_value = -INFINITY, .minimum_time = INT64_MAX, .maximum_time = INT64_MIN};
-    apus_parser parser = {
-        .text = text, .format = format, .block = block, .users = users, .items = items, .store = store,
-        .report = report};
-    if (length <= 0) return APUS_ROW_FINE;
+static int32_t parse_text(apus_parser *parser, int64_t length, int32_t has_quote) {
+    const apus_row_format *format = parser->format;
     int32_t code = APUS_ROW_FINE;
     if (format->json || (format->quoting && has_quote)) {
-        parser.scratch_capacity = length + 192;
-        parser.scratch = malloc((size_t)parser.scratch_capacity);
-        if (!parser.scratch) return APUS_OUT_OF_MEMORY;
-        memset(parser.scratch, 0, 64);
+        parser->scratch_capacity = length + 192;
+        parser->scratch = malloc((size_t)parser->scratch_capacity);
+        if (!parser->scratch) return APUS_OUT_OF_MEMORY;
+        memset(parser->scratch, 0, 64);
     }
     if (format->json) {
-        code = apus_parse_json_lines(&parser, length);
-        free(parser.scratch);
+        code = apus_parse_json_lines(parser, length);
+        free(parser->scratch);
         return code;
     }
     apus_field *fields = malloc(sizeof(apus_field) * (size_t)(format->field_count > 0 ? format->field_count : 1));
     if (!fields) {
-        free(parser.scratch);
+        free(parser->scratch);
         return APUS_OUT_OF_MEMORY;
     }
     if (format->delimiter_length == 1 && !(format->quoting && has_quote)) {
         const int32_t *at = format->role_field;
         if (at[APUS_VALUE] >= 0 && at[APUS_EVENT] < 0) {
-            code = at[APUS_TIME] >= 0 ? parse_plain_value_time(&parser, length, fields)
-                                      : parse_plain_value(&parser, length, fields);
+            code = at[APUS_TIME] >= 0 ? parse_plain_value_time(parser, length, fields)
+                                      : parse_plain_value(parser, length, fields);
         } else {
-            code = parse_plain_any(&parser, length, fields);
+            code = parse_plain_any(parser, length, fields);
         }
     } else {
-        const uint8_t *record = text, *end = text + length;
-        while (record && record < end) record = parse_record(&parser, record, end, fields, &code);
+        const uint8_t *record = parser->text, *end = record + length;
+        while (record && record < end) record = parse_record(parser, record, end, fields, &code);
     }
     free(fields);
-    free(parser.scratch);
+    free(parser->scratch);
+    return code;
+}
+
+int32_t apus_parse_block(
+    const uint8_t *text, int64_t length, const apus_row_format *format, int32_t has_quote, uint64_t block,
+    apus_identifiers *users, apus_identifiers *items, apus_row_store *store, apus_block_report *report) {
+    *report = (apus_block_report){0};
+    apus_parser parser = {
+        .text = text, .format = format, .report = report,
+        .sink = {
+            .users = users, .items = items, .user_column = store->users, .item_column = store->items,
+            .value_column = store->values, .time_column = store->times, .first_position = block << 32,
+            .minimum_value = INFINITY, .maximum_value = -INFINITY, .minimum_time = INT64_MAX,
+            .maximum_time = INT64_MIN}};
+    int32_t code = length > 0 ? parse_text(&parser, length, has_quote) : APUS_ROW_FINE;
+    report->rows_kept = parser.sink.rows_kept;
+    report->rows_below_minimum = parser.sink.rows_below_minimum;
+    report->minimum_value = parser.sink.minimum_value;
+    report->maximum_value = parser.sink.maximum_value;
+    report->minimum_time = parser.sink.minimum_time;
+    report->maximum_time = parser.sink.maximum_time;
     return code;
 }

@@ -213,7 +213,7 @@ closed:
     }
     *role = -1;
     int32_t problem = apus_store_row(
-        parser, fields[APUS_USER], fields[APUS_ITEM], fields[APUS_VALUE], fields[APUS_TIME], fields[APUS_EVENT],
+        format, &parser->sink, fields[APUS_USER], fields[APUS_ITEM], fields[APUS_VALUE], fields[APUS_TIME], fields[APUS_EVENT],
         format->role_key[APUS_VALUE] != NULL, format->role_key[APUS_TIME] != NULL,
         format->role_key[APUS_EVENT] != NULL, role);
     if (problem && *role >= 0) *fault = fields[*role];

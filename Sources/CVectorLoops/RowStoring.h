@@ -7,12 +7,23 @@ typedef struct {
     int64_t length;
 } apus_field;
 
+// Where rows go, and what is counted for each. The fast loop holds one in registers, which it can do because nothing
+// else has its address.
+typedef struct {
+    apus_identifiers *users, *items;
+    int32_t *user_column, *item_column;
+    float *value_column;
+    int64_t *time_column;
+    uint64_t first_position;
+    int64_t rows_kept, rows_below_minimum;
+    float minimum_value, maximum_value;
+    int64_t minimum_time, maximum_time;
+} apus_row_sink;
+
 typedef struct {
     const uint8_t *text;  // the block
     const apus_row_format *format;
-    uint64_t block;
-    apus_identifiers *users, *items;
-    apus_row_store *store;
+    apus_row_sink sink;
     apus_block_report *report;
     // Text of fields whose quotes or escapes had to be taken out; 64 bytes of margin on both sides.
     uint8_t *scratch;
@@ -21,11 +32,8 @@ typedef struct {
 
 // Stores one row. `role` becomes the role of the field at fault.
 APUS_ALWAYS_INLINE int32_t apus_store_row(
-    apus_parser *parser, apus_field user, apus_field item, apus_field value, apus_field time, apus_field event,
+    const apus_row_format *format, apus_row_sink *sink, apus_field user, apus_field item, apus_field value, apus_field time, apus_field event,
     int has_value, int has_time, int has_event, int32_t *role) {
-    const apus_row_format *format = parser->format;
-    apus_block_report *report = parser->report;
-    apus_row_store *store = parser->store;
     float number = 1;
     int64_t seconds = 0;
     if (__builtin_expect(user.length <= 0, 0)) {
@@ -70,30 +78,30 @@ APUS_ALWAYS_INLINE int32_t apus_store_row(
             return APUS_ROW_NOT_FINITE;
         }
     }
-    if (number < report->minimum_value) report->minimum_value = number;
-    if (number > report->maximum_value) report->maximum_value = number;
+    if (number < sink->minimum_value) sink->minimum_value = number;
+    if (number > sink->maximum_value) sink->maximum_value = number;
     if (format->has_minimum && number < format->minimum_value) {
-        report->rows_below_minimum++;
+        sink->rows_below_minimum++;
         return APUS_ROW_FINE;
     }
-    int64_t row = report->rows_kept;
-    uint64_t position = parser->block << 32 | (uint64_t)row;
-    int32_t u = apus_intern(parser->users, user.text, user.length, position);
-    int32_t i = apus_intern(parser->items, item.text, item.length, position);
+    int64_t row = sink->rows_kept;
+    uint64_t position = sink->first_position + (uint64_t)row;
+    int32_t u = apus_intern(sink->users, user.text, user.length, position);
+    int32_t i = apus_intern(sink->items, item.text, item.length, position);
     if (__builtin_expect((u | i) < 0, 0)) {
         *role = u < 0 ? APUS_USER : APUS_ITEM;
-        apus_identifiers *full = u < 0 ? parser->users : parser->items;
+        apus_identifiers *full = u < 0 ? sink->users : sink->items;
         return apus_identifiers_count(full) >= INT32_MAX ? APUS_TOO_MANY_IDENTIFIERS : APUS_OUT_OF_MEMORY;
     }
-    store->users[row] = u;
-    store->items[row] = i;
-    store->values[row] = number;
+    sink->user_column[row] = u;
+    sink->item_column[row] = i;
+    sink->value_column[row] = number;
     if (has_time) {
-        if (store->times) store->times[row] = seconds;
-        if (seconds < report->minimum_time) report->minimum_time = seconds;
-        if (seconds > report->maximum_time) report->maximum_time = seconds;
+        if (sink->time_column) sink->time_column[row] = seconds;
+        if (seconds < sink->minimum_time) sink->minimum_time = seconds;
+        if (seconds > sink->maximum_time) sink->maximum_time = seconds;
     }
-    report->rows_kept = row + 1;
+    sink->rows_kept = row + 1;
     return APUS_ROW_FINE;
 }
 

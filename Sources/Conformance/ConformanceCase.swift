@@ -24,8 +24,12 @@ public struct ConformanceCase: Sendable, CustomStringConvertible {
 
     /// Runs the case: builds inputs, executes directly and as a recorded plan, downloads, compares. Never throws: what
     /// a device throws becomes the result's message.
-    public func run(on stream: Stream) -> ConformanceResult {
-        let run = CaseRun(stream: stream, name: name)
+    ///
+    /// - Parameters:
+    ///   - stream: where to run it.
+    ///   - deviceIsIdle: whether nobody else uses the device, so that its allocations can be watched too.
+    public func run(on stream: Stream, deviceIsIdle: Bool = false) -> ConformanceResult {
+        let run = CaseRun(stream: stream, name: name, deviceIsIdle: deviceIsIdle)
         var outcome = ConformanceOutcome.passed
         do throws(ComputeError) {
             try body(run)

@@ -51,18 +51,19 @@ public struct ConformanceSuite: Sendable {
     ///
     /// - Parameters:
     ///   - operations: the primitives to try; all when nil.
+    ///   - deviceIsIdle: whether nobody else uses the device, so that its allocations can be watched too.
     ///   - progress: called after every case with its result, the number of cases done and of all; answering `.stop`
     ///     ends the run, and the certificate then covers what was done.
     /// - Throws: what the device throws when no stream can be opened on it, or when it is lost.
     public func run(
-        on device: any Device, operations: Set<OperationKind>? = nil,
+        on device: any Device, operations: Set<OperationKind>? = nil, deviceIsIdle: Bool = true,
         progress: (ConformanceResult, _ completed: Int, _ total: Int) -> ProgressDecision = { _, _, _ in .proceed }
     ) throws(ComputeError) -> Certificate {
         let selected = cases.filter { operations?.contains($0.operation) ?? true }
         var results: [ConformanceResult] = []
         let stream = try device.makeStream()
         for one in selected {
-            let result = one.run(on: stream)
+            let result = one.run(on: stream, deviceIsIdle: deviceIsIdle)
             results.append(result)
             if progress(result, results.count, selected.count) == .stop { break }
         }

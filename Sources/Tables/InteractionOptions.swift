@@ -96,6 +96,10 @@ public struct InteractionOptions: Sendable, Equatable {
     /// The encoding of the text.
     public var encoding = TextEncoding.detected
 
+    /// Text per block: fits the second-level cache together with the tables of identifiers. The result doesn't depend
+    /// on it; tests make it small.
+    package var blockBytes = 1 << 19
+
     public init() {}
 
     var threadCount: Int { threads > 0 ? min(threads, 256) : Workers.processorCount }

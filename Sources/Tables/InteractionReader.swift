@@ -70,7 +70,7 @@ final class ReadJob {
         let problem = RowProblem(layout: layout, path: path)
         let timed = layout.columns[.time] != nil
         var workers: [ReadWorker] = []
-        let small = file.byteCount.map { $0 < BlockReader.blockBytes } ?? false
+        let small = file.byteCount.map { $0 < options.blockBytes } ?? false
         for _ in 0..<(small ? 1 : options.threadCount) {
             guard let worker = ReadWorker() else {
                 throw SystemError(operation: "read", object: path, reason: "out of memory")
@@ -106,7 +106,7 @@ final class ReadJob {
         _ number: Int, _ worker: ReadWorker, _ reader: BlockReader, _ format: UnsafePointer<apus_row_format>,
         _ problem: RowProblem, timed: Bool, file: FileSource, started: Double
     ) {
-        let block = TextBlock(capacity: BlockReader.blockBytes)
+        let block = TextBlock(capacity: options.blockBytes)
         var lastReport = started
         while true {
             let more: Bool = lock.locked {
@@ -162,7 +162,7 @@ final class ReadJob {
         rows.worker = number
         rows.lines = Int(bytes.newlines)
         let length = block.count - block.start
-        let segment = worker.segment(for: length / 4 + 2, timed: timed)
+        let segment = worker.segment(for: rows.lines + 1, timed: timed)
         var store = segment.free
         let code = apus_parse_block(
             text + block.start, Int64(length), format, bytes.has_quote, UInt64(block.number), worker.users,

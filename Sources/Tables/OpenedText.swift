@@ -4,6 +4,9 @@ import Core
 /// A file made ready for parsing: decompressed, in UTF-8, without byte-order mark, its first bytes at hand.
 struct OpenedText {
     let source: any ByteSource
+    /// As much as is looked at to find the layout; the header must fit.
+    static let sampleBytes = 1 << 19
+
     /// The first bytes; `source` goes on after them.
     let sample: [UInt8]
     /// Whether the sample is the whole text.
@@ -27,21 +30,21 @@ struct OpenedText {
         var encoding = encoding
         var sample: [UInt8]
         if encoding == .detected {
-            sample = try OpenedText.take(BlockReader.blockBytes, from: source)
+            sample = try OpenedText.take(OpenedText.sampleBytes, from: source)
             encoding = .utf8
             if !sample.starts(with: [0xEF, 0xBB, 0xBF]), !sample.starts(with: [0xFF, 0xFE]),
                 !sample.starts(with: [0xFE, 0xFF]), OpenedText.isGB18030(sample)
             {
                 encoding = .gb18030
                 source = try ConvertingSource(PrefixedSource(sample, then: source), from: encoding, path: path)
-                sample = try OpenedText.take(BlockReader.blockBytes, from: source)
+                sample = try OpenedText.take(OpenedText.sampleBytes, from: source)
             }
         } else {
             if encoding != .utf8 { source = try ConvertingSource(source, from: encoding, path: path) }
-            sample = try OpenedText.take(BlockReader.blockBytes, from: source)
+            sample = try OpenedText.take(OpenedText.sampleBytes, from: source)
         }
         report.encoding = encoding
-        complete = sample.count < BlockReader.blockBytes
+        complete = sample.count < OpenedText.sampleBytes
         if sample.starts(with: [0xFF, 0xFE]) || sample.starts(with: [0xFE, 0xFF]) {
             throw DataError("the text is UTF-16; convert it to UTF-8 first", file: path, line: 1)
         }

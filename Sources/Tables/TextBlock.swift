@@ -47,15 +47,13 @@ struct PlacedError: Error {
 /// Cuts a source into blocks of whole records, one after another. Used under a lock; everything that must happen in
 /// order happens here: reading, decompression, conversion, and finding where records end.
 final class BlockReader {
-    /// Text per block: fits the second-level cache together with the tables of identifiers.
-    static let blockBytes = 1 << 19
     /// A record may be this long; longer ones are most likely a quote that nothing closes.
     static let maximumRecordBytes = 1 << 26
 
     private let source: any ByteSource
     private let format: UnsafePointer<apus_row_format>
     private let path: String
-    private var carry: [UInt8]
+    private var carry: [UInt8] = []
     private var headerLength: Int
     private var ended = false
     private(set) var blocks = 0
@@ -65,8 +63,7 @@ final class BlockReader {
         _ source: any ByteSource, sample: [UInt8], headerLength: Int, format: UnsafePointer<apus_row_format>,
         path: String
     ) {
-        self.source = source
-        self.carry = sample
+        self.source = PrefixedSource(sample, then: source)
         self.headerLength = headerLength
         self.format = format
         self.path = path

@@ -6,19 +6,51 @@ import Testing
     /// `APUS_SWEEP` chooses the shapes; the full sweep is the default.
     static let suite = ConformanceSuite(environment("APUS_SWEEP").flatMap(Sweep.init) ?? .full)
 
-    @Test("Every case of every operation on every device", arguments: TestDevice.all, OperationKind.allCases)
+    /// `APUS_TEST_OPERATIONS` chooses among the operations, separated by commas; all is the default.
+    static let operations: [OperationKind] = {
+        let chosen = environment("APUS_TEST_OPERATIONS")?.split(separator: ",").map(String.init) ?? []
+        return OperationKind.allCases.filter { chosen.isEmpty || chosen.contains($0.rawValue) }
+    }()
+
+    @Test("Every case of every operation on every device", arguments: TestDevice.all, operations)
     func conforms(_ target: TestDevice, _ operation: OperationKind) throws {
         let cases = Self.suite.cases(of: operation)
         #expect(!cases.isEmpty)
         let stream = try target.device.makeStream()
+        var refused: [String: Int] = [:]
         for one in cases {
             let result = one.run(on: stream)
-            if result.outcome == .unsupported {
-                #expect(target.device.unsupportedOperations[operation] != nil, "\(one): \(result.message)")
-            } else if !result.passed {
-                Issue.record("\(target.label): \(one): \(result.message)")
+            switch result.outcome {
+            case .passed: break
+            case .failed: Issue.record("\(target.label): \(one): \(result.message)")
+            case .unsupported: refused[result.message, default: 0] += 1
             }
         }
+        // A device may refuse an operation, but must say so beforehand.
+        if target.device.unsupportedOperations[operation] == nil {
+            for (reason, count) in refused {
+                Issue.record("\(target.label): \(operation): refused \(count) of \(cases.count) cases: \(reason)")
+            }
+        }
+    }
+
+    @Test("Plans replay without growing the memory of the device", arguments: TestDevice.all)
+    func replaysInPlace(_ target: TestDevice) throws {
+        // Opened once more: the other tests run at the same time.
+        let certificate = try ConformanceSuite(.minimal).run(on: try target.open(), deviceIsIdle: true)
+        let unsupported = Set(target.device.unsupportedOperations.keys.map(\.rawValue))
+        for record in certificate.operations where !unsupported.contains(record.operation) {
+            #expect(record.passed, "\(target.label): \(record.reason ?? "")")
+        }
+    }
+
+    @Test func everyDeviceFoundOpens() {
+        #expect(TestDeviceList.found.failures.isEmpty)
+    }
+
+    @Test func openCLIsThereWhereItIsRequired() {
+        let found = TestDeviceList.found.devices.contains { $0.device.identity.backend == "OpenCL" }
+        #expect(found || !requiresOpenCL, "no OpenCL device was found; install pocl-opencl-icd")
     }
 
     @Test func suitesNestAndNamesAreUnique() {

@@ -1,4 +1,5 @@
 import Compute
+import ComputeOpenCL
 import Conformance
 import Testing
 
@@ -10,16 +11,75 @@ import Testing
 struct TestDevice: Sendable, CustomTestStringConvertible {
     let label: String
     let device: any Device
+    /// Opens the device once more, for tests that must have it to themselves.
+    let open: @Sendable () throws(ComputeError) -> any Device
+
+    init(_ label: String, _ open: @escaping @Sendable () throws(ComputeError) -> any Device) throws(ComputeError) {
+        self.label = label
+        self.open = open
+        device = try open()
+    }
 
     var testDescription: String { label }
 
     /// The oracle, which checks the suite itself, and every device found, with the kernels of every class.
-    static let all: [TestDevice] = [TestDevice(label: "oracle", device: OracleDevice())] + found
+    /// `APUS_TEST_DEVICES` keeps those whose label contains it.
+    static let all: [TestDevice] = {
+        let filter = environment("APUS_TEST_DEVICES")
+        return (oracle + TestDeviceList.found.devices).filter { filter.map($0.label.contains) ?? true }
+    }()
 
-    static let found: [TestDevice] = []
+    private static var oracle: [TestDevice] {
+        (try? TestDevice("oracle") { () throws(ComputeError) in OracleDevice() }).map { [$0] } ?? []
+    }
 }
 
-/// Whether a variable is set in the environment.
+/// Devices of the machine, and what went wrong with those that would not open.
+struct TestDeviceList: Sendable {
+    var devices: [TestDevice] = []
+    var failures: [String] = []
+
+    static let found: TestDeviceList = {
+        var list = TestDeviceList()
+        list.addOpenCL()
+        return list
+    }()
+
+    /// Opens the device, or notes why it can't be opened.
+    private mutating func add(_ label: String, _ open: @escaping @Sendable () throws(ComputeError) -> any Device) {
+        do throws(ComputeError) {
+            devices.append(try TestDevice(label, open))
+        } catch {
+            failures.append("\(label): \(error)")
+        }
+    }
+
+    /// Every OpenCL device, with the kernels of CPUs and, whatever it is, with those of GPUs; the latter in memory
+    /// that is not shared, as most of them have it.
+    private mutating func addOpenCL() {
+        for description in OpenCLDevice.discover() {
+            let identity = description.identity
+            if let reason = description.unusableReason {
+                failures.append("\(identity.name): \(reason)")
+                continue
+            }
+            for kernelClass in [DeviceClass.cpu, .gpu] {
+                add("\(identity.name) \(identity.model), \(kernelClass) kernels") { () throws(ComputeError) in
+                    let device = try OpenCLDevice(
+                        description: description, options: OpenCLDeviceOptions(kernelClass: kernelClass),
+                        denseSolver: OracleDenseSolver())
+                    return kernelClass == .gpu || environment("APUS_TEST_COPY") == "1"
+                        ? CopyingDevice(device) : device
+                }
+            }
+        }
+    }
+}
+
+/// Whether continuous integration, or whoever set `APUS_REQUIRE_OPENCL`, insists on an OpenCL device.
+var requiresOpenCL: Bool { environment("CI") == "true" || environment("APUS_REQUIRE_OPENCL") == "1" }
+
+/// The value of a variable of the environment.
 func environment(_ name: String) -> String? {
     getenv(name).map { String(cString: $0) }
 }

@@ -57,8 +57,11 @@ struct PlantedInteractions {
         var (own, other) = (0.0, 0.0)
         for user in 0..<120 {
             for item in 0..<80 {
-                if item % 4 == user % 4 { own += factors.predict(user: user, item: item) / (120 * 20) }
-                else { other += factors.predict(user: user, item: item) / (120 * 60) }
+                if item % 4 == user % 4 {
+                    own += factors.predict(user: user, item: item) / (120 * 20)
+                } else {
+                    other += factors.predict(user: user, item: item) / (120 * 60)
+                }
             }
         }
         #expect(own > 4 * other)

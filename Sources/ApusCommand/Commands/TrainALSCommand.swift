@@ -29,7 +29,9 @@ struct TrainALSCommand: ParsableCommand {
     var iterations = 16
     @Option(help: "λ, above 0 (default: 0.003 implicit, 0.05 explicit).")
     var regularization: Float?
-    @Option(name: .customLong("regularization-exponent"), help: "ν: rows are regularized by λ·#ᵛ (0 alike, 1 by frequency).")
+    @Option(
+        name: .customLong("regularization-exponent"), help: "ν: rows are regularized by λ·#ᵛ (0 alike, 1 by frequency)."
+    )
     var regularizationExponent: Float = 1
     @Option(name: .customLong("unobserved-weight"), help: "α₀: weight of every pair being 0; implicit only.")
     var unobservedWeight: Float = 0.1
@@ -58,7 +60,9 @@ struct TrainALSCommand: ParsableCommand {
     var testFraction = 0.2
     @Option(name: .customLong("held-out-users"), help: "Share of the users held out by --split users.")
     var heldOutUsers = 0.1
-    @Option(name: .customLong("early-stopping"), help: "Stop after so many iterations without a better validation figure; keeps the best.")
+    @Option(
+        name: .customLong("early-stopping"),
+        help: "Stop after so many iterations without a better validation figure; keeps the best.")
     var earlyStopping: Int?
     @Option(name: .customLong("validation-metric"), help: "Figure to stop by, such as ndcg@100 or recall@20.")
     var validationMetric = "ndcg@100"
@@ -112,9 +116,9 @@ struct TrainALSCommand: ParsableCommand {
         options.computesLoss = loss
         if let confidence {
             options.confidence = confidence
-        } else if !data.eventWeights.isEmpty {
+        } else if !data.reading.eventWeights.isEmpty {
             options.confidence = .linear
-        } else if data.minimumValue != nil || !hasValues {
+        } else if data.reading.minimumValue != nil || !hasValues {
             options.confidence = .constant
         } else {
             options.confidence = .log
@@ -166,7 +170,7 @@ struct TrainALSCommand: ParsableCommand {
         ProgressDisplay.clearLine()
         let saveStarted = monotonicSeconds()
         try result.model.save(to: output)
-        AtomicFile.remove(statePath)
+        OutputFolder.removeFile(statePath)
         let saved = monotonicSeconds() - saveStarted
         if let warning = result.warning { global.remark("warning: \(warning)") }
         TrainingReport(

@@ -28,45 +28,47 @@ struct TrainingReport {
         Output.line(
             "seconds: load \(fixed(loadSeconds, 2)), prepare \(fixed(result.seconds.prepare, 2)), "
                 + "compile \(fixed(device.compileSeconds, 2)), train \(fixed(result.seconds.train, 2)), "
-                + "evaluate \(fixed(result.seconds.evaluate, 2)); peak memory \(byteSize(MemoryMeter.peakAnonymousBytes()))")
+                + "evaluate \(fixed(result.seconds.evaluate, 2)); peak memory \(byteSize(MemoryMeter.peakAnonymousBytes()))"
+        )
         MetricReport.print(metrics: result.metrics, baselines: result.baselines, evaluated: result.evaluated)
     }
 
     private var json: JSONValue {
-        .object([
-            ("model", .string(command.output)),
-            ("device", .string(device.identity.name)),
-            ("device_model", .string(device.identity.model)),
-            ("driver", .string(device.identity.driver)),
-            ("host_algebra", "LAPACK symmetric eigenproblem of the Gram matrix, twice an iteration"),
-            ("threads", .integer(device.limits.computeUnits)),
-            ("seed", .integer(Int(truncatingIfNeeded: command.seed))),
-            ("solver", .string(result.options.solver.rawValue)),
-            ("feedback", .string(result.options.feedback.rawValue)),
-            ("confidence", .string(result.options.confidence.rawValue)),
-            ("factors", .integer(result.options.factors)),
-            ("iterations", .integer(result.history.iterations)),
-            ("best_iteration", result.history.bestIteration > 0 ? .integer(result.history.bestIteration) : .null),
-            ("users", .integer(interactions.users.count)),
-            ("items", .integer(interactions.items.count)),
-            ("interactions", .integer(interactions.count)),
-            ("evaluated", .integer(result.evaluated)),
-        ] + MetricReport.json(metrics: result.metrics, baselines: result.baselines) + [
-            ("losses", .array(result.history.losses.map { .number($0) })),
-            ("validation", .array(result.history.validation.map { .number(abs($0)) })),
-            (
-                "seconds",
-                .object([
-                    ("load", .number(loadSeconds)), ("prepare", .number(result.seconds.prepare)),
-                    ("compile", .number(device.compileSeconds)), ("train", .number(result.seconds.train)),
-                    ("evaluate", .number(result.seconds.evaluate)), ("save", .number(saveSeconds)),
-                    ("total", .number(totalSeconds)),
-                    ("per_iteration", .array(result.history.seconds.map { .number($0) })),
-                ])
-            ),
-            ("peak_memory_bytes", .integer(MemoryMeter.peakAnonymousBytes())),
-            ("warning", .optional(result.warning)),
-        ])
+        .object(
+            [
+                ("model", .string(command.output)),
+                ("device", .string(device.identity.name)),
+                ("device_model", .string(device.identity.model)),
+                ("driver", .string(device.identity.driver)),
+                ("host_algebra", "LAPACK symmetric eigenproblem of the Gram matrix, twice an iteration"),
+                ("threads", .integer(device.limits.computeUnits)),
+                ("seed", .integer(Int(truncatingIfNeeded: command.seed))),
+                ("solver", .string(result.options.solver.rawValue)),
+                ("feedback", .string(result.options.feedback.rawValue)),
+                ("confidence", .string(result.options.confidence.rawValue)),
+                ("factors", .integer(result.options.factors)),
+                ("iterations", .integer(result.history.iterations)),
+                ("best_iteration", result.history.bestIteration > 0 ? .integer(result.history.bestIteration) : .null),
+                ("users", .integer(interactions.users.count)),
+                ("items", .integer(interactions.items.count)),
+                ("interactions", .integer(interactions.count)),
+                ("evaluated", .integer(result.evaluated)),
+            ] + MetricReport.json(metrics: result.metrics, baselines: result.baselines) + [
+                ("losses", .array(result.history.losses.map { .number($0) })),
+                ("validation", .array(result.history.validation.map { .number(abs($0)) })),
+                (
+                    "seconds",
+                    .object([
+                        ("load", .number(loadSeconds)), ("prepare", .number(result.seconds.prepare)),
+                        ("compile", .number(device.compileSeconds)), ("train", .number(result.seconds.train)),
+                        ("evaluate", .number(result.seconds.evaluate)), ("save", .number(saveSeconds)),
+                        ("total", .number(totalSeconds)),
+                        ("per_iteration", .array(result.history.seconds.map { .number($0) })),
+                    ])
+                ),
+                ("peak_memory_bytes", .integer(MemoryMeter.peakAnonymousBytes())),
+                ("warning", .optional(result.warning)),
+            ])
     }
 }
 
@@ -78,7 +80,10 @@ enum MetricReport {
         guard !metrics.isEmpty else { return }
         let header = ["metric", "model", "95 % interval"] + baselines.map(\.name)
         let rows = metrics.map { metric in
-            [metric.name, fixed(metric.value.value, 4), "\(fixed(metric.value.low, 4)) – \(fixed(metric.value.high, 4))"]
+            [
+                metric.name, fixed(metric.value.value, 4),
+                "\(fixed(metric.value.low, 4)) – \(fixed(metric.value.high, 4))",
+            ]
                 + baselines.map { baseline in
                     baseline.metrics.first { $0.name == metric.name }.map { fixed($0.value.value, 4) } ?? ""
                 }

@@ -28,7 +28,8 @@ enum EnvironmentDefaults {
         guard depth > 0, command.subcommands?.contains(where: { $0.commandName != "help" }) != true else {
             return arguments
         }
-        let given = Set(arguments.compactMap { $0.hasPrefix("--") ? $0.split(separator: "=")[0].dropFirst(2).lowercased() : nil })
+        let given = Set(
+            arguments.compactMap { $0.hasPrefix("--") ? $0.split(separator: "=")[0].dropFirst(2).lowercased() : nil })
         var expanded = arguments
         for flag in command.arguments ?? [] {
             let names = (flag.names ?? []).filter { $0.kind == "long" }.map(\.name)

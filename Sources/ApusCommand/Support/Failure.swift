@@ -23,6 +23,7 @@ enum Failure {
     /// Prints the message on standard error and ends the process.
     static func exit(_ error: any Error) -> Never {
         ProgressDisplay.clearLine()
+        Output.finish()
         AtomicFile.removeUnfinished()
         if let interruption = error as? Interrupted { leave(interruption.message, interrupted) }
         if error is CancellationError { leave("interrupted; nothing was written", interrupted) }
@@ -37,7 +38,8 @@ enum Failure {
         let code = ApusCommand.exitCode(for: error)
         let message = ApusCommand.fullMessage(for: error)
         if code == .success {
-            print(message)
+            Output.line(message)
+            Output.finish()
             Glibc.exit(0)
         }
         leave(message, code == .validationFailure ? usage : failure, prefixed: false)
@@ -45,7 +47,6 @@ enum Failure {
 
     private static func leave(_ message: String, _ code: Int32, prefixed: Bool = true) -> Never {
         writeToStandardError((prefixed ? "apus: " : "") + message + "\n")
-        fflush(stdout)
         Glibc.exit(code)
     }
 }

@@ -50,7 +50,11 @@ struct DeviceOption: ParsableArguments {
     /// Opens the device and says what was chosen.
     func open(_ global: GlobalOptions) throws -> any Device {
         let opened = try Devices.open(device, options: global.deviceOptions)
-        if device == "auto" { global.remark("device \(opened.explanation)") } else { global.detail("device \(opened.explanation)") }
+        if device == "auto" {
+            global.remark("device \(opened.explanation)")
+        } else {
+            global.detail("device \(opened.explanation)")
+        }
         return opened.device
     }
 }

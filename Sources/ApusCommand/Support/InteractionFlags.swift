@@ -3,11 +3,19 @@ import Core
 import Learners
 import Tables
 
-/// How a file of interactions is read: the same flags wherever one is.
+/// A file of interactions and how it is read.
 struct InteractionFlags: ParsableArguments {
     @Option(help: "File of interactions: CSV, TSV or JSON Lines, plain, gzip or zstd; - is standard input.")
     var interactions: String
+    @OptionGroup var reading: ReadingFlags
 
+    func read(needsTimes: Bool, _ global: GlobalOptions, _ progress: ProgressDisplay) throws -> Interactions {
+        try reading.read(interactions, needsTimes: needsTimes, global, progress)
+    }
+}
+
+/// How a file of interactions is read: the same flags wherever one is.
+struct ReadingFlags: ParsableArguments {
     @Option(name: .customLong("user-column"), help: "Name of the column of users (default: found by common names).")
     var userColumn: String?
 
@@ -58,7 +66,9 @@ struct InteractionFlags: ParsableArguments {
         var options = InteractionOptions()
         options.columns = InteractionColumns(
             user: userColumn, item: itemColumn, value: valueColumn, time: timeColumn, event: eventColumn)
-        options.headerlessColumns = columns.map { $0.split(separator: ",", omittingEmptySubsequences: false).map(String.init) }
+        options.headerlessColumns = columns.map {
+            $0.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
+        }
         options.delimiter = delimiter == "\\t" ? "\t" : delimiter
         for pair in eventWeights {
             guard let equals = pair.lastIndex(of: "="), let weight = Float(pair[pair.index(after: equals)...]),
@@ -79,17 +89,23 @@ struct InteractionFlags: ParsableArguments {
     }
 
     /// Reads the file and says what was left out.
-    func read(needsTimes: Bool, _ global: GlobalOptions, _ progress: ProgressDisplay) throws -> Interactions {
+    func read(
+        _ path: String, needsTimes: Bool, _ global: GlobalOptions, _ progress: ProgressDisplay
+    ) throws -> Interactions {
         let data = try InteractionReader.read(
-            interactions, options: options(needsTimes: needsTimes, threads: global.threads), progress: progress.handler)
+            path, options: options(needsTimes: needsTimes, threads: global.threads), progress: progress.handler)
         let report = data.report
         var remarks: [String] = []
         if report.rowsSkipped > 0 {
             let example = report.skippedExamples.first.map { " (line \($0.line): \($0.reason))" } ?? ""
             remarks.append("\(report.rowsSkipped) bad rows left out\(example)")
         }
-        if report.rowsBelowMinimumValue > 0 { remarks.append("\(report.rowsBelowMinimumValue) rows below the minimum value") }
-        if report.duplicatesMerged > 0 { remarks.append("\(report.duplicatesMerged) repeated pairs merged (\(duplicates.rawValue))") }
+        if report.rowsBelowMinimumValue > 0 {
+            remarks.append("\(report.rowsBelowMinimumValue) rows below the minimum value")
+        }
+        if report.duplicatesMerged > 0 {
+            remarks.append("\(report.duplicatesMerged) repeated pairs merged (\(duplicates.rawValue))")
+        }
         if report.interactionsBelowMinimum > 0 {
             remarks.append(
                 "\(report.interactionsBelowMinimum) interactions of \(report.usersBelowMinimum) users and "

@@ -6,9 +6,12 @@ enum ItemTitles {
     /// Titles in the order of `items`; empty where the file has none.
     ///
     /// - Parameter columns: names of the columns of a file without a header.
-    static func read(_ path: String, columns: String?, delimiter: String?, items: IdentifierIndex) throws -> IdentifierIndex {
+    static func read(_ path: String, columns: String?, delimiter: String?, items: IdentifierIndex) throws
+        -> IdentifierIndex
+    {
         let table = try SmallTable(
-            path: path, columns: columns.map { $0.split(separator: ",", omittingEmptySubsequences: false).map(String.init) },
+            path: path,
+            columns: columns.map { $0.split(separator: ",", omittingEmptySubsequences: false).map(String.init) },
             delimiter: delimiter)
         let item = try table.column("items", among: SmallTable.itemNames)
         let title = try table.column("titles", among: SmallTable.titleNames)
@@ -20,7 +23,8 @@ enum ItemTitles {
             found += 1
         }
         guard found > 0 else {
-            throw DataError("none of the items in the file are in the interactions", file: path, column: table.columns[item])
+            throw DataError(
+                "none of the items in the file are in the interactions", file: path, column: table.columns[item])
         }
         return IdentifierIndex(titles)
     }

@@ -1,34 +1,52 @@
 import Core
+import Synchronization
 
 #if canImport(Glibc)
     import Glibc
 #endif
 
-/// Standard output: results and nothing else, checked for errors at the end.
+/// Standard output: results and nothing else, checked for errors.
 enum Output {
+    private static let buffer = Mutex<[UInt8]>([])
+
     /// Prints one line of a result.
     static func line(_ text: String) {
-        fputs(text, stdout)
-        fputs("\n", stdout)
+        let full = buffer.withLock { buffer in
+            buffer += Array(text.utf8)
+            buffer.append(0x0A)
+            return buffer.count > 1 << 16
+        }
+        if full { finish() }
     }
 
     /// Prints one JSON object.
     static func json(_ value: JSONValue) { line(value.text) }
 
-    /// Flushes; a full disk behind a redirection is a failure, a reader that has gone away is not.
+    /// Writes what is buffered; a full disk behind a redirection is a failure, a reader that has gone away is not.
     static func finish() {
-        let flushed = fflush(stdout)
-        if flushed != 0 || ferror(stdout) != 0 {
-            if errno == EPIPE { exit(0) }
-            Failure.exit(
-                SystemError(operation: "write", object: "standard output", reason: String(cString: strerror(errno))))
+        var bytes = buffer.withLock { buffer in
+            defer { buffer.removeAll() }
+            return buffer[...]
+        }
+        while !bytes.isEmpty {
+            let count = bytes.withUnsafeBytes { write(1, $0.baseAddress, $0.count) }
+            if count > 0 {
+                bytes = bytes.dropFirst(count)
+            } else if errno != EINTR {
+                if errno == EPIPE { exit(0) }
+                Failure.exit(
+                    SystemError(
+                        operation: "write", object: "standard output", reason: String(cString: strerror(errno))))
+            }
         }
     }
 
     /// A table with aligned columns: numbers to the right, text to the left.
     static func table(_ header: [String], _ rows: [[String]]) {
         var widths = header.map(displayWidth)
-        for row in rows { for (column, cell) in row.enumerated() { widths[column] = max(widths[column], displayWidth(cell)) } }
+        for row in rows {
+            for (column, cell) in row.enumerated() { widths[column] = max(widths[column], displayWidth(cell)) }
+        }
         let numeric = header.indices.map { column in
             !rows.isEmpty && rows.allSatisfy { Double($0[column].replacingPercent) != nil || $0[column].isEmpty }
         }

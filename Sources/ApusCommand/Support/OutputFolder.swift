@@ -19,4 +19,7 @@ enum OutputFolder {
             throw SystemError(operation: "write", object: path, reason: "it is a folder")
         }
     }
+
+    /// Removes a file that has served its purpose; one that is not there is fine.
+    static func removeFile(_ path: String) { unlink(path) }
 }

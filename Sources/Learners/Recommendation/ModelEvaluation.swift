@@ -105,7 +105,9 @@ public enum ModelEvaluation {
         _ matrix: HostSparseMatrix, testFraction: Double, minimum: Int, seed: UInt64
     ) -> RecommenderEvaluator.HeldOut {
         let random = Philox(seed: seed, stream: 0x4556_414C)
-        var (known, truth): ([(row: Int, column: Int, value: Float)], [(row: Int, column: Int, value: Float)]) = ([], [])
+        var (known, truth): ([(row: Int, column: Int, value: Float)], [(row: Int, column: Int, value: Float)]) = (
+            [], []
+        )
         var people = 0
         for row in 0..<matrix.rows {
             let range = matrix.range(ofRow: row)

@@ -103,7 +103,8 @@ public struct RecommenderEvaluator {
     /// The model as it was before anyone was folded in: what did not occur in training has no factors.
     private func recommender(_ factors: FactorizationFactors) throws -> FactorizationRecommender {
         let columns = factors.items.columns
-        let items = HostMatrix(rows: factors.items.rows, columns: columns, storage: HostBuffer(factors.items.storage.array))
+        let items = HostMatrix(
+            rows: factors.items.rows, columns: columns, storage: HostBuffer(factors.items.storage.array))
         for item in 0..<items.rows where itemCounts[item] == 0 {
             items.row(item).baseAddress?.update(repeating: 0, count: columns)
         }

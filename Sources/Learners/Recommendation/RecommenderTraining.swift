@@ -188,7 +188,8 @@ public struct RecommenderTraining {
     }
 
     private func provenance(
-        split: SplitOptions, data: FactorizationData, iterations: TrainingHistory, _ evaluation: RecommenderEvaluator.Result?
+        split: SplitOptions, data: FactorizationData, iterations: TrainingHistory,
+        _ evaluation: RecommenderEvaluator.Result?
     ) -> ModelProvenance {
         var provenance = ModelProvenance()
         provenance.createdAt = secondsSince1970()

@@ -14,7 +14,8 @@ struct TrainingLoop {
 
     init(
         trainer: FactorizationTrainer, evaluator: RecommenderEvaluator,
-        validationSet: RecommenderEvaluator.HeldOut?, options: RecommenderTrainingOptions, history: TrainingHistory, best: FactorizationFactors?
+        validationSet: RecommenderEvaluator.HeldOut?, options: RecommenderTrainingOptions, history: TrainingHistory,
+        best: FactorizationFactors?
     ) {
         self.trainer = trainer
         self.evaluator = evaluator
@@ -47,7 +48,9 @@ struct TrainingLoop {
             try afterIteration(self)
             var figures: [(name: String, value: Double)] = []
             if let loss = report.loss { figures.append(("loss", loss)) }
-            if let validation = history.validation.last { figures.append((evaluator.validationName(options), abs(validation))) }
+            if let validation = history.validation.last {
+                figures.append((evaluator.validationName(options), abs(validation)))
+            }
             let decision = progress?(
                 ProgressReport(
                     phase: "train", completed: report.iteration, total: options.factorization.iterations,
