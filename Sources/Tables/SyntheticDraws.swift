@@ -71,6 +71,9 @@ struct AliasTable: Sendable {
         self.aliases = aliases
     }
 
+    /// Entries of the table: with 2³² times `threshold` the place itself, else the alias.
+    func entry(_ place: Int) -> (threshold: UInt32, alias: Int32) { (thresholds[place], aliases[place]) }
+
     func draw(_ draws: inout SyntheticDraws) -> Int {
         let place = draws.integer(below: thresholds.count)
         return draws.integer() < thresholds[place] ? place : Int(aliases[place])

@@ -109,7 +109,7 @@ public struct SyntheticInteractions: Sendable {
         // Groups of users are fixed by the shop; threads only decide how many groups are made at once.
         let usersPerGroup = max(1, min(4096, options.users * 65_536 / max(options.interactions, 1)))
         let groups = (options.users + usersPerGroup - 1) / usersPerGroup
-        let parallel = threads * 4
+        let parallel = threads * 2
         let texts = SyntheticTexts(count: parallel)
         var done = 0
         for first in stride(from: 0, to: groups, by: parallel) {

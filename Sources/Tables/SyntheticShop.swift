@@ -23,7 +23,8 @@ struct SyntheticShop: Sendable {
 
     /// Room for the work on one user, kept between users.
     struct Scratch {
-        var taken: Set<Int32> = []
+        /// For every item the number of the last user who took it, counted from 1.
+        var taken: [Int32] = []
         var times: [Int64] = []
     }
 
@@ -43,21 +44,13 @@ struct SyntheticShop: Sendable {
     let firstShare: [Float]
     /// Popularity of every item before trends: a Zipf law over shuffled ranks.
     let popularity: [Float]
-    /// Moment of an item's greatest popularity, as a share of the span, and how much of it remains far away from it.
-    private let peak: [Float]
-    private let floor: [Float]
-    /// How much better than others an item is, in rating points.
-    private let quality: [Float]
     /// Day of the year at which a taste is in season, or −1.
     let season: [Double]
     /// Rows up to and with each user.
     private let rowEnds: [Int64]
     private let calendar: SyntheticCalendar
-    private let everything: AliasTable
-    /// Items of every taste, with their tables.
-    private let members: [[Int32]]
-    private let tables: [AliasTable]
     private let tasteTable: AliasTable
+    private let catalogue: SyntheticCatalogue
 
     init(_ options: SyntheticInteractions.Options) {
         self.options = options
@@ -112,12 +105,14 @@ struct SyntheticShop: Sendable {
         firstTaste = first
         secondTaste = second
         firstShare = share
-        self.peak = peak
-        self.floor = floor
-        self.quality = quality
-        self.members = members
-        tables = weights.map { AliasTable($0) }
-        everything = AliasTable(popularity.map { Double($0) })
+        members.append((0..<count).map { Int32($0) })
+        weights.append(popularity.map { Double($0) })
+        catalogue = SyntheticCatalogue(
+            items: (0..<count).map { item in
+                SyntheticCatalogue.Item(
+                    firstTaste: first[item], secondTaste: second[item], firstShare: share[item], peak: peak[item],
+                    floor: floor[item], quality: quality[item], season: Float(season[Int(first[item])]))
+            }, members: members, weights: weights)
         self.popularity = popularity
         rowEnds = Self.rowEnds(options)
     }
@@ -175,20 +170,6 @@ struct SyntheticShop: Sendable {
         return result
     }
 
-    /// Share of an item's popularity at a moment, 0 … 1: its own rise and fall, and the seasons of its taste.
-    private func demand(_ item: Int, _ moment: Double, dayOfYear: Double) -> Double {
-        let distance = (moment - Double(peak[item])) / 0.25
-        let low = Double(floor[item])
-        var result = low + (1 - low) / (1 + distance * distance)
-        let best = season[Int(firstTaste[item])]
-        if best >= 0 {
-            let away = abs(dayOfYear - best)
-            let days = min(away, 365 - away)
-            result *= 0.25 + 0.75 * max(0, 1 - days / 75)
-        }
-        return result
-    }
-
     /// Appends the rows of a user, in order of time. O(rows).
     func rows(ofUser user: Int, into rows: inout [SyntheticRow], _ scratch: inout Scratch) {
         let budget = Int(rowEnds[user] - (user == 0 ? 0 : rowEnds[user - 1]))
@@ -201,7 +182,8 @@ struct SyntheticShop: Sendable {
         scratch.times.removeAll(keepingCapacity: true)
         for _ in 0..<budget { scratch.times.append(calendar.time(from: begin, to: end, &draws)) }
         scratch.times.sort()
-        scratch.taken.removeAll(keepingCapacity: true)
+        if scratch.taken.isEmpty { scratch.taken = [Int32](repeating: 0, count: options.items) }
+        let mark = Int32(user + 1)
         let start = rows.count
         for time in scratch.times {
             if rows.count - start == budget { break }
@@ -212,11 +194,15 @@ struct SyntheticShop: Sendable {
                 rows.append(SyntheticRow(item: seen.item, value: 1, time: time))
                 continue
             }
-            let item = pick(likes, moment, calendar.dayOfYear(time), &draws, taken: scratch.taken)
-            scratch.taken.insert(item)
-            let match = affinity(Int(item), likes, moment)
+            let item = scratch.taken.withUnsafeMutableBufferPointer { taken in
+                let item = pick(likes, moment, calendar.dayOfYear(time), &draws, taken, mark)
+                taken[Int(item)] = mark
+                return item
+            }
+            let match = affinity(catalogue.items[Int(item)], likes, moment)
             if options.values == .ratings {
-                let opinion = 2.9 + mood + Double(quality[Int(item)]) + 1.3 * match + 0.6 * draws.normal()
+                let opinion =
+                    2.9 + mood + Double(catalogue.items[Int(item)].quality) + 1.3 * match + 0.6 * draws.normal()
                 rows.append(SyntheticRow(item: item, value: Int8(min(max(opinion.rounded(), 1), 5)), time: time))
             } else {
                 appendFunnel(item, time, match, limit: start + budget, to: &rows, &draws)
@@ -245,41 +231,45 @@ struct SyntheticShop: Sendable {
     }
 
     /// How much of what a user likes at a moment an item has, 0 … 1.
-    private func affinity(_ item: Int, _ likes: UserTastes, _ moment: Double) -> Double {
+    private func affinity(_ item: SyntheticCatalogue.Item, _ likes: UserTastes, _ moment: Double) -> Double {
         var result = 0.0
         for place in likes.tastes.indices {
             let liking = likes.first[place] + (likes.last[place] - likes.first[place]) * moment
-            if likes.tastes[place] == Int(firstTaste[item]) { result += liking * Double(firstShare[item]) }
-            if likes.tastes[place] == Int(secondTaste[item]), firstTaste[item] != secondTaste[item] {
-                result += liking * Double(1 - firstShare[item])
+            if likes.tastes[place] == Int(item.firstTaste) { result += liking * Double(item.firstShare) }
+            if likes.tastes[place] == Int(item.secondTaste), item.firstTaste != item.secondTaste {
+                result += liking * Double(1 - item.firstShare)
             }
         }
         return result
     }
 
     private func pick(
-        _ likes: UserTastes, _ moment: Double, _ dayOfYear: Double, _ draws: inout SyntheticDraws, taken: Set<Int32>
+        _ likes: UserTastes, _ moment: Double, _ dayOfYear: Double, _ draws: inout SyntheticDraws,
+        _ taken: UnsafeMutableBufferPointer<Int32>, _ mark: Int32
     ) -> Int32 {
         var item: Int32 = 0
         for _ in 0..<64 {
-            if draws.uniform() < 0.15 {
-                item = Int32(everything.draw(&draws))
-            } else {
+            var list = options.tastes
+            if draws.uniform() >= 0.15 {
                 var rest = draws.uniform()
-                var taste = likes.tastes[likes.tastes.count - 1]
+                list = likes.tastes[likes.tastes.count - 1]
                 for place in likes.tastes.indices {
                     rest -= likes.first[place] + (likes.last[place] - likes.first[place]) * moment
                     if rest < 0 {
-                        taste = likes.tastes[place]
+                        list = likes.tastes[place]
                         break
                     }
                 }
-                item = members[taste][tables[taste].draw(&draws)]
             }
-            if !taken.contains(item), draws.uniform() < demand(Int(item), moment, dayOfYear: dayOfYear) { return item }
+            item = catalogue.draw(list, &draws)
+            if taken[Int(item)] != mark,
+                draws.uniform() < catalogue.items[Int(item)].demand(moment, dayOfYear: dayOfYear)
+            {
+                return item
+            }
         }
         // All that this user likes is taken: the nearest number that is not. There is one, for nobody has more than half.
-        while taken.contains(item) { item = (item + 1) % Int32(options.items) }
+        while taken[Int(item)] == mark { item = (item + 1) % Int32(options.items) }
         return item
     }
 }
