@@ -1,18 +1,12 @@
 import CKernels
 import COpenCL
 import Compute
+import Core
 import Synchronization
 
 #if canImport(Glibc)
     import Glibc
 #endif
-
-/// Seconds of a clock that never goes back.
-func monotonicSeconds() -> Double {
-    var time = timespec()
-    clock_gettime(CLOCK_MONOTONIC, &time)
-    return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
-}
 
 /// The programs of one opened device: one per file of kernels/, built at first use.
 final class OpenCLPrograms: Sendable {

@@ -8,13 +8,6 @@ func power(_ x: Double, _ y: Double) -> Double { pow(x, y) }
 /// Base-2 logarithm of 1 + x.
 func log2Plus1(_ x: Float) -> Float { Float(log1p(Double(x)) / log(2.0)) }
 
-/// Seconds on a clock that only moves forward.
-public func monotonicSeconds() -> Double {
-    var time = timespec()
-    clock_gettime(CLOCK_MONOTONIC, &time)
-    return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
-}
-
 /// Base-2 logarithm of 1 + x, for the discounts of ranking metrics.
 func log2OfOnePlus(_ x: Double) -> Double { log2(1 + x) }
 

@@ -97,14 +97,14 @@ public enum InteractionCache {
             sourceNanoseconds: modified.nanoseconds, users: header.users, items: header.items, entries: header.entries,
             report: header.report, fingerprint: header.fingerprint, sections: sections, contentHash: hash)
         let text = try encoded(header)
-        try AtomicFile.write(path(for: source)) { output in
-            try output.write(preamble(text))
-            try output.write(text)
-            for (part, section) in zip(parts, sections) {
-                try output.pad(to: section.offset)
-                try output.write(part.bytes)
-            }
+        let output = try AtomicFile(path: path(for: source))
+        try output.write(preamble(text))
+        try output.write(text)
+        for (part, section) in zip(parts, sections) {
+            try output.write([UInt8](repeating: 0, count: max(0, section.offset - output.byteCount)))
+            try output.write(part.bytes)
         }
+        try output.commit()
         withExtendedLifetime(data) {}
     }
 

@@ -88,10 +88,3 @@ final class Lock: @unchecked Sendable {
         return try body()
     }
 }
-
-/// Seconds on a clock that nobody sets.
-func monotonicSeconds() -> Double {
-    var time = timespec()
-    clock_gettime(CLOCK_MONOTONIC, &time)
-    return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
-}

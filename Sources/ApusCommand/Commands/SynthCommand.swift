@@ -63,7 +63,7 @@ struct SynthInteractionsCommand: ParsableCommand {
         options.values = values == .ratings ? .ratings : .events
         options.threads = global.threads ?? 0
         MemoryMeter.start()
-        let began = monotonicNow()
+        let began = monotonicSeconds()
         let shop: SyntheticInteractions
         do {
             shop = try SyntheticInteractions(options)
@@ -76,7 +76,7 @@ struct SynthInteractionsCommand: ParsableCommand {
         guard complete else { throw Failure.Interrupted(message: "interrupted; \(output) was not written") }
         if let titles { try shop.writeTitles(to: titles) }
         if let truth { try shop.writeTruth(to: truth) }
-        let seconds = monotonicNow() - began
+        let seconds = monotonicSeconds() - began
         if global.json {
             Output.json(
                 .object([
@@ -90,11 +90,4 @@ struct SynthInteractionsCommand: ParsableCommand {
             global.remark("wrote \(interactions) rows of \(users) users and \(items) items in \(duration(seconds))")
         }
     }
-
-    private func monotonicNow() -> Double {
-        let elapsed = ContinuousClock.now - Self.epoch
-        return Double(elapsed.components.seconds) + Double(elapsed.components.attoseconds) * 1e-18
-    }
-
-    private static let epoch = ContinuousClock.now
 }
