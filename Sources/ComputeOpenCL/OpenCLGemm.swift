@@ -1,0 +1,132 @@
+import Compute
+
+/// Sizes that the kernels of gemm_cpu.cl and top_k_cpu.cl share with the host.
+enum GemmTunables {
+    /// Length of a block of the inner dimension: K_BLOCK.
+    static let kBlock = 512
+    /// The register tile.
+    static let tileRows = 12
+    static let tileColumns = 32
+    /// Bytes of packed panels of one operand; larger operands are packed slab by slab.
+    static let packedBytes = 64 << 20
+    /// Products narrower than this read the rows of A where they are: packing them would cost more than it saves.
+    static let narrowColumns = 512
+    /// Work-groups that keep all threads busy although their speeds differ.
+    static let busyGroups = 64
+}
+
+/// Dense products on CPU-class devices.
+///
+/// Launches, for S slabs of op(b)'s columns and R slabs of op(a)'s rows (1 each below 64 MB of packed panels):
+/// S · (1 + R) when op(a) is read in place (not transposed and fewer than 512 columns of output), S · (1 + 2R)
+/// otherwise; 1 when the inner dimension is 0.
+extension Lowering {
+    func gemm(_ operation: Gemm) throws(ComputeError) {
+        let (m, n, k) = (operation.m, operation.n, operation.k)
+        typealias T = GemmTunables
+        let packsRows = operation.transposeA || n >= T.narrowColumns
+        let slabElements = T.packedBytes / MemoryLayout<Float>.size / max(k, 1)
+        let rowSlab = packsRows ? max(slabElements / T.tileRows * T.tileRows, T.tileRows * 20) : max(m, 1)
+        let columnSlab = max(slabElements / T.tileColumns * T.tileColumns, T.tileColumns * 8)
+        let packedB = try scratch(byteCount: roundUp(min(n, columnSlab), T.tileColumns) * k * 4)
+        let packedA = packsRows ? try scratch(byteCount: roundUp(min(m, rowSlab), T.tileRows) * k * 4) : packedB
+
+        for column in stride(from: 0, to: n, by: columnSlab) {
+            let columns = min(n - column, columnSlab)
+            if k > 0 { try packB(operation, from: column, columns: columns, into: packedB) }
+            for row in stride(from: 0, to: m, by: rowSlab) {
+                let rows = min(m - row, rowSlab)
+                if packsRows && k > 0 { try packA(operation, from: row, rows: rows, into: packedA) }
+                let output = operation.output.rows(row..<row + rows).columns(column..<column + columns)
+                let shape = gemmGrid(rows: rows, columns: columns, readsRowsInPlace: !packsRows)
+                let common: [[KernelArgument]] = [
+                    [.buffer(packedB)], try matrix(output),
+                    [.long(rows), .long(columns), .long(k), .float(operation.alpha), .float(operation.beta)],
+                    try vector(operation.bias?.columns(column..<column + columns), else: output),
+                    [
+                        .int(operation.bias == nil ? 0 : 1), .int(activationNumber(operation.activation)),
+                        .int(Int32(shape.tilesPerItem)), .int(Int32(shape.panelsPerItem)),
+                    ],
+                ]
+                if packsRows {
+                    launch("gemm_cpu", "gemm_packed", grid: shape.grid, [[.buffer(packedA)]] + common)
+                } else {
+                    let slab = operation.a.rows(row..<row + rows)
+                    launch("gemm_cpu", "gemm_rows", grid: shape.grid, [try matrix(slab)] + common)
+                }
+            }
+        }
+    }
+
+    private func packA(
+        _ operation: Gemm, from row: Int, rows: Int, into packed: OpenCLStorage
+    ) throws(ComputeError) {
+        try packRows(
+            operation.a, transposed: operation.transposeA, from: row, rows: rows, k: operation.k, into: packed)
+    }
+
+    private func packB(
+        _ operation: Gemm, from column: Int, columns: Int, into packed: OpenCLStorage
+    ) throws(ComputeError) {
+        try packColumns(
+            operation.b, transposed: operation.transposeB, from: column, columns: columns, k: operation.k, into: packed)
+    }
+
+    /// Panels of 12 rows of a matrix, or of its transpose.
+    func packRows(
+        _ a: Matrix, transposed: Bool, from row: Int, rows: Int, k: Int, into packed: OpenCLStorage
+    ) throws(ComputeError) {
+        let (rowStep, columnStep) = transposed ? (1, a.rowStride) : (a.rowStride, 1)
+        launch(
+            "gemm_cpu", "gemm_pack_a", grid: WorkSize(ceilDivide(rows, GemmTunables.tileRows)),
+            [
+                [
+                    .buffer(try storage(a)), .long(a.offset + row * rowStep), .long(rowStep), .long(columnStep),
+                    .long(rows), .long(k), .buffer(packed),
+                ]
+            ])
+    }
+
+    /// Panels of 32 columns of a matrix, or of its transpose.
+    func packColumns(
+        _ b: Matrix, transposed: Bool, from column: Int, columns: Int, k: Int, into packed: OpenCLStorage
+    ) throws(ComputeError) {
+        let (rowStep, columnStep) = transposed ? (1, b.rowStride) : (b.rowStride, 1)
+        launch(
+            "gemm_cpu", "gemm_pack_b", grid: WorkSize(ceilDivide(columns, GemmTunables.tileColumns)),
+            [
+                [
+                    .buffer(try storage(b)), .long(b.offset + column * columnStep), .long(rowStep), .long(columnStep),
+                    .long(columns), .long(k), .buffer(packed),
+                ]
+            ])
+    }
+
+    /// How many tiles and panels a work-item takes: many, so that packed panels are used again from the cache, but
+    /// with enough work-groups for all threads.
+    private func gemmGrid(
+        rows: Int, columns: Int, readsRowsInPlace: Bool
+    ) -> (grid: WorkSize, tilesPerItem: Int, panelsPerItem: Int) {
+        let tiles = ceilDivide(rows, GemmTunables.tileRows)
+        let panels = ceilDivide(columns, GemmTunables.tileColumns)
+        var tilesPerItem = 20
+        // Rows that come from memory should come only once.
+        var panelsPerItem = readsRowsInPlace ? panels : 1
+        func groups() -> Int { ceilDivide(tiles, tilesPerItem) * ceilDivide(panels, panelsPerItem) }
+        while groups() < GemmTunables.busyGroups && panelsPerItem > 1 { panelsPerItem = ceilDivide(panelsPerItem, 2) }
+        while groups() < GemmTunables.busyGroups && tilesPerItem > 1 { tilesPerItem = ceilDivide(tilesPerItem, 2) }
+        let grid = WorkSize(ceilDivide(panels, panelsPerItem), ceilDivide(tiles, tilesPerItem))
+        return (grid, tilesPerItem, panelsPerItem)
+    }
+
+    private func activationNumber(_ activation: Activation) -> Int32 {
+        switch activation {
+        case .identity: 0
+        case .relu: 1
+        case .sigmoid: 2
+        case .tanh: 3
+        }
+    }
+
+    func roundUp(_ value: Int, _ grain: Int) -> Int { ceilDivide(value, grain) * grain }
+}
