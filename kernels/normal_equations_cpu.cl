@@ -608,30 +608,37 @@ APUS_FUNCTION void APUS_NAME(solve_row)(APUS_NAME(Row) *row, long begin, long en
 
 #ifdef __OPENCL_VERSION__
 // Each work-item claims `rows_per_claim` rows at a time until none are left, so that a few long rows don't keep one
-// thread busy alone; which item solves a row makes no difference to its solution. `flags`: 1 for weights, 2 for targets.
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void solve_normal_equations_cpu(
-    __global const long *row_pointers, __global const int *columns, __global const float *weights,
-    __global const float *targets, __global const float *fixed, long fixed_stride, __global const float *diagonal,
-    __global const float *row_regularization, __global float *solution, long solution_stride, long row_count, long d,
-    int method, int parameter, int flags, long longest, __global float *scratch, long scratch_stride,
-    __global volatile int *next_claim, int rows_per_claim) {
+// thread busy alone; which item solves a row makes no difference to its solution. `next_claim` begins at 0.
+// `flags`: 1 for weights, 2 for targets. Nothing happens when `scratch_stride` is too small.
+__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void solve_normal_equations(
+    __global const long *row_pointers, long row_pointers_offset, __global const int *columns, long columns_offset,
+    __global const float *weights, long weights_offset, __global const float *targets, long targets_offset, int flags,
+    __global const float *fixed, long fixed_offset, long fixed_stride, __global const float *diagonal,
+    long diagonal_offset, __global const float *row_regularization, long row_regularization_offset,
+    __global float *solution, long solution_offset, long solution_stride, long row_count, long d, int method,
+    int parameter, long longest, __global float *scratch, long scratch_stride, __global volatile int *next_claim,
+    int rows_per_claim) {
+    if (scratch_stride < apus_scratch_floats(d, longest)) return;
     apus_Row row;
-    row.columns = columns;
-    row.weights = flags & 1 ? weights : 0;
-    row.targets = flags & 2 ? targets : 0;
-    row.fixed = fixed;
+    row.columns = columns + columns_offset;
+    row.weights = flags & 1 ? weights + weights_offset : 0;
+    row.targets = flags & 2 ? targets + targets_offset : 0;
+    row.fixed = fixed + fixed_offset;
     row.fixed_stride = fixed_stride;
     row.d = d;
     apus_lay_out(&row, scratch + get_global_id(0) * scratch_stride, longest);
+    row_pointers += row_pointers_offset;
+    row_regularization += row_regularization_offset;
+    solution += solution_offset;
     for (;;) {
-        long begin = (long)atomic_add(next_claim, 1) * rows_per_claim;
+        long begin = (long)atomic_inc(next_claim) * rows_per_claim;
         if (begin >= row_count) break;
         long end = begin + rows_per_claim < row_count ? begin + rows_per_claim : row_count;
         row.prefetched = row_pointers[begin];
         row.prefetch_end = row_pointers[end];
         for (long u = begin; u < end; ++u) {
-            apus_solve_row(&row, row_pointers[u], row_pointers[u + 1], diagonal, row_regularization[u],
-                           solution + u * solution_stride, method, parameter);
+            apus_solve_row(&row, row_pointers[u], row_pointers[u + 1], diagonal + diagonal_offset,
+                           row_regularization[u], solution + u * solution_stride, method, parameter);
         }
     }
 }

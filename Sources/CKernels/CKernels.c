@@ -12,8 +12,11 @@ static const char gemm_cpu[] = {
 static const char gram_cpu[] = {
 #embed "../../kernels/gram_cpu.cl"
 };
-static const char normal_equations_simple[] = {
-#embed "../../kernels/normal_equations_simple.cl"
+// Register tiles are a family of their own; what stands on them is compiled with them.
+static const char normal_equations_cpu[] = {
+#embed "../../kernels/tiles_cpu.cl"
+    ,
+#embed "../../kernels/normal_equations_cpu.cl"
 };
 static const char reductions_cpu[] = {
 #embed "../../kernels/reductions_cpu.cl"
@@ -36,7 +39,7 @@ static const struct {
     ENTRY(elementwise),
     ENTRY(gemm_cpu),
     ENTRY(gram_cpu),
-    ENTRY(normal_equations_simple),
+    ENTRY(normal_equations_cpu),
     ENTRY(reductions_cpu),
     ENTRY(sparse_cpu),
     ENTRY(top_k_cpu),

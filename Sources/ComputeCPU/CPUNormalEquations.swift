@@ -38,9 +38,9 @@ extension NormalEquationMethod {
     var loopArguments: (method: Int32, parameter: Int32) {
         switch self {
         case .exact: (Int32(APUS_NORMAL_EQUATIONS_EXACT.rawValue), 1)
-        case .subspace(let blockSize): (Int32(APUS_NORMAL_EQUATIONS_SUBSPACE.rawValue), Int32(blockSize))
+        case .subspace(let blockSize): (Int32(APUS_NORMAL_EQUATIONS_SUBSPACE.rawValue), Int32(clamping: blockSize))
         case .conjugateGradient(let steps):
-            (Int32(APUS_NORMAL_EQUATIONS_CONJUGATE_GRADIENT.rawValue), Int32(steps))
+            (Int32(APUS_NORMAL_EQUATIONS_CONJUGATE_GRADIENT.rawValue), Int32(clamping: steps))
         }
     }
 }
