@@ -379,7 +379,7 @@ int32_t apus_parse_block(
         .text = text, .format = format, .report = report,
         .sink = {
             .users = users, .items = items, .user_column = store->users, .item_column = store->items,
-            .value_column = store->values, .time_column = store->times, .first_position = block << 32,
+            .value_column = store->values, .time_column = store->times, .wide_time_column = store->wide_times, .first_position = block << 32,
             .minimum_value = INFINITY, .maximum_value = -INFINITY, .minimum_time = INT64_MAX,
             .maximum_time = INT64_MIN}};
     int32_t code = length > 0 ? parse_text(&parser, length, has_quote) : APUS_ROW_FINE;

@@ -1,4 +1,13 @@
 #include "IdentifierTableInline.h"
+#include <sys/mman.h>
+
+// Mapped, not from malloc, which after a few large frees would take it from its heap, touch all of it to make it zero,
+// and keep it.
+static uint32_t *direct_create(void) {
+    void *p = mmap(
+        NULL, APUS_DIRECT_LIMIT * sizeof(uint32_t), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return p == MAP_FAILED ? NULL : p;
+}
 
 static int slots_create(apus_slots *s, uint64_t capacity) {
     s->slots = calloc(capacity, sizeof(apus_slot));
@@ -10,7 +19,7 @@ static int slots_create(apus_slots *s, uint64_t capacity) {
 apus_identifiers *apus_identifiers_create(void) {
     apus_identifiers *t = calloc(1, sizeof *t);
     if (!t) return NULL;
-    t->direct = calloc(APUS_DIRECT_LIMIT, sizeof(uint32_t));
+    t->direct = direct_create();
     t->capacity = 1024;
     t->offsets = malloc((t->capacity + 1) * sizeof(int64_t));
     t->first = malloc(t->capacity * sizeof(uint64_t));
@@ -27,7 +36,7 @@ apus_identifiers *apus_identifiers_create(void) {
 
 void apus_identifiers_destroy(apus_identifiers *t) {
     if (!t) return;
-    free(t->direct);
+    if (t->direct) munmap(t->direct, APUS_DIRECT_LIMIT * sizeof(uint32_t));
     free(t->brief.slots);
     free(t->lengthy.slots);
     free(t->bytes);

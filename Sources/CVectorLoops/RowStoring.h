@@ -13,7 +13,8 @@ typedef struct {
     apus_identifiers *users, *items;
     int32_t *user_column, *item_column;
     float *value_column;
-    int64_t *time_column;
+    int32_t *time_column;
+    int64_t *wide_time_column;
     uint64_t first_position;
     int64_t rows_kept, rows_below_minimum;
     float minimum_value, maximum_value;
@@ -85,6 +86,17 @@ APUS_ALWAYS_INLINE int32_t apus_store_row(
         return APUS_ROW_FINE;
     }
     int64_t row = sink->rows_kept;
+    if (has_time) {
+        if (sink->time_column) {
+            if (__builtin_expect(seconds != (int32_t)seconds, 0)) {
+                *role = APUS_TIME;
+                return APUS_TIME_NEEDS_64_BITS;
+            }
+            sink->time_column[row] = (int32_t)seconds;
+        } else if (sink->wide_time_column) {
+            sink->wide_time_column[row] = seconds;
+        }
+    }
     uint64_t position = sink->first_position + (uint64_t)row;
     int32_t u = apus_intern(sink->users, user.text, user.length, position);
     int32_t i = apus_intern(sink->items, item.text, item.length, position);
@@ -97,7 +109,6 @@ APUS_ALWAYS_INLINE int32_t apus_store_row(
     sink->item_column[row] = i;
     sink->value_column[row] = number;
     if (has_time) {
-        if (sink->time_column) sink->time_column[row] = seconds;
         if (seconds < sink->minimum_time) sink->minimum_time = seconds;
         if (seconds > sink->maximum_time) sink->maximum_time = seconds;
     }

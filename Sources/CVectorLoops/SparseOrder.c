@@ -17,36 +17,43 @@ void apus_count_users(const apus_run *runs, int64_t run_count, uint64_t *counts)
     }
 }
 
-ALWAYS_INLINE void scatter_run(apus_run run, uint64_t *next, uint64_t *entries, int64_t *times, int mapped, int timed) {
+ALWAYS_INLINE void scatter_run(
+    apus_run run, uint64_t *next, uint64_t *entries, int32_t *times, int64_t *wide_times, int mapped) {
     enum { AHEAD = 16 };
     for (int64_t k = 0; k < run.count; k++) {
         if (k + AHEAD < run.count) {
             // The write lands on a line that nothing else has fetched.
             int32_t soon = run.users[k + AHEAD];
-            __builtin_prefetch(&entries[next[mapped ? run.user_map[soon] : soon]], 1);
+            uint64_t place = next[mapped ? run.user_map[soon] : soon];
+            if (entries) __builtin_prefetch(&entries[place], 1);
+            if (times) __builtin_prefetch(&times[place], 1);
+            if (wide_times) __builtin_prefetch(&wide_times[place], 1);
         }
-        int32_t user = mapped ? run.user_map[run.users[k]] : run.users[k];
-        int32_t item = mapped ? run.item_map[run.items[k]] : run.items[k];
-        uint32_t bits;
-        memcpy(&bits, &run.values[k], 4);
-        uint64_t place = next[user]++;
-        entries[place] = (uint64_t)(uint32_t)item << 32 | bits;
-        if (timed) times[place] = run.times[k];
+        uint64_t place = next[mapped ? run.user_map[run.users[k]] : run.users[k]]++;
+        if (entries) {
+            int32_t item = mapped ? run.item_map[run.items[k]] : run.items[k];
+            uint32_t bits;
+            memcpy(&bits, &run.values[k], 4);
+            entries[place] = (uint64_t)(uint32_t)item << 32 | bits;
+        }
+        if (times) times[place] = run.times[k];
+        if (wide_times) wide_times[place] = run.wide_times[k];
     }
 }
 
-void apus_scatter_by_user(
-    const apus_run *runs, int64_t run_count, uint64_t *next, uint64_t *entries, int64_t *times) {
+void apus_scatter_by_user(const apus_run *runs, int64_t run_count, uint64_t *next, uint64_t *entries) {
     for (int64_t r = 0; r < run_count; r++) {
-        const apus_run run = runs[r];
-        int timed = times && run.times;
-        if (run.user_map) {
-            if (timed) scatter_run(run, next, entries, times, 1, 1);
-            else scatter_run(run, next, entries, times, 1, 0);
-        } else {
-            if (timed) scatter_run(run, next, entries, times, 0, 1);
-            else scatter_run(run, next, entries, times, 0, 0);
-        }
+        if (runs[r].user_map) scatter_run(runs[r], next, entries, NULL, NULL, 1);
+        else scatter_run(runs[r], next, entries, NULL, NULL, 0);
+    }
+}
+
+void apus_scatter_times(
+    const apus_run *runs, int64_t run_count, uint64_t *next, int32_t *times, int64_t *wide_times) {
+    for (int64_t r = 0; r < run_count; r++) {
+        int mapped = runs[r].user_map != NULL;
+        if (wide_times) scatter_run(runs[r], next, NULL, NULL, wide_times, mapped);
+        else scatter_run(runs[r], next, NULL, times, NULL, mapped);
     }
 }
 
@@ -119,8 +126,10 @@ static float value_of(uint64_t entry) {
 }
 
 int64_t apus_sort_rows(
-    int64_t first, int64_t last, const int64_t *row_pointers, uint64_t *entries, int64_t *times, int64_t columns_count,
-    int32_t rule, int32_t *columns, float *values, int64_t *times_out, int64_t *lengths, int64_t *duplicate) {
+    int64_t first, int64_t last, const int64_t *row_pointers, uint64_t *entries, int32_t *times,
+    int64_t *wide_times, int64_t columns_count, int32_t rule, int32_t *columns, float *values, int64_t *lengths,
+    int64_t *duplicate) {
+    const int timed = times || wide_times;
     int bits = 1;
     while (bits < 32 && (columns_count - 1) >> bits) bits++;
     int64_t longest = 0, merged = 0;
@@ -130,21 +139,25 @@ int64_t apus_sort_rows(
     }
     uint64_t *spare = malloc((size_t)(longest > 0 ? longest : 1) * sizeof(uint64_t));
     // With times the sort carries each entry's place in its row, and values are looked up after it.
-    uint64_t *keys = times ? malloc((size_t)(longest > 0 ? longest : 1) * sizeof(uint64_t)) : NULL;
-    if (!spare || (times && !keys)) {
+    uint64_t *keys = timed ? malloc((size_t)(longest > 0 ? longest : 1) * sizeof(uint64_t)) : NULL;
+    int64_t *row_times = timed ? malloc((size_t)(longest > 0 ? longest : 1) * sizeof(int64_t)) : NULL;
+    if (!spare || (timed && (!keys || !row_times))) {
         free(spare);
         free(keys);
+        free(row_times);
         return -1;
     }
     int64_t result = 0;
     for (int64_t row = first; row < last; row++) {
         int64_t start = row_pointers[row], n = row_pointers[row + 1] - start;
         uint64_t *a = entries + start;
-        const int64_t *row_times = times ? times + start : NULL;
-        if (times) {
-            for (int64_t k = 0; k < n; k++) keys[k] = (a[k] >> 32 << 32) | (uint64_t)(uint32_t)k;
+        if (timed) {
+            for (int64_t k = 0; k < n; k++) {
+                keys[k] = (a[k] >> 32 << 32) | (uint64_t)(uint32_t)k;
+                row_times[k] = wide_times ? wide_times[start + k] : times[start + k];
+            }
         }
-        uint64_t *sorted = times ? keys : a;
+        uint64_t *sorted = timed ? keys : a;
         uint64_t ordered = 1;
         for (int64_t k = 1; k < n; k++) ordered &= (a[k - 1] >> 32) < (a[k] >> 32);
         if (!ordered) {
@@ -154,9 +167,9 @@ int64_t apus_sort_rows(
         int64_t out = start;
         for (int64_t k = 0; k < n;) {
             int32_t item = (int32_t)(sorted[k] >> 32);
-            uint64_t entry = times ? a[(uint32_t)sorted[k]] : sorted[k];
+            uint64_t entry = timed ? a[(uint32_t)sorted[k]] : sorted[k];
             float value = value_of(entry);
-            int64_t when = times ? row_times[(uint32_t)sorted[k]] : 0;
+            int64_t when = timed ? row_times[(uint32_t)sorted[k]] : 0;
             int64_t next = k + 1;
             if (__builtin_expect(next < n && (int32_t)(sorted[next] >> 32) == item, 0)) {
                 if (rule == APUS_DUPLICATES_ERROR) {
@@ -167,8 +180,8 @@ int64_t apus_sort_rows(
                 }
                 double sum = value;
                 for (; next < n && (int32_t)(sorted[next] >> 32) == item; next++) {
-                    uint64_t other = times ? a[(uint32_t)sorted[next]] : sorted[next];
-                    int64_t then = times ? row_times[(uint32_t)sorted[next]] : 0;
+                    uint64_t other = timed ? a[(uint32_t)sorted[next]] : sorted[next];
+                    int64_t then = timed ? row_times[(uint32_t)sorted[next]] : 0;
                     float v = value_of(other);
                     sum += v;
                     // Later in the file wins among equal times.
@@ -180,7 +193,8 @@ int64_t apus_sort_rows(
             }
             columns[out] = item;
             values[out] = value;
-            if (times_out) times_out[out] = when;
+            if (wide_times) wide_times[out] = when;
+            else if (times) times[out] = (int32_t)when;
             out++;
             k = next;
         }
@@ -190,12 +204,17 @@ int64_t apus_sort_rows(
 done:
     free(spare);
     free(keys);
+    free(row_times);
     return result;
 }
 
-void apus_decay(float *values, const int64_t *times, int64_t count, int64_t reference, double half_life_seconds) {
-    for (int64_t k = 0; k < count; k++)
-        values[k] = (float)(values[k] * exp2(-((double)reference - (double)times[k]) / half_life_seconds));
+void apus_decay(
+    float *values, const int32_t *times, const int64_t *wide_times, int64_t count, int64_t reference,
+    double half_life_seconds) {
+    for (int64_t k = 0; k < count; k++) {
+        double time = wide_times ? (double)wide_times[k] : (double)times[k];
+        values[k] = (float)(values[k] * exp2((time - (double)reference) / half_life_seconds));
+    }
 }
 
 typedef uint64_t u64x8 __attribute__((ext_vector_type(8), aligned(1)));

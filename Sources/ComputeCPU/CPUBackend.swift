@@ -65,6 +65,11 @@ final class CPUBackend: StreamBackend {
     /// One launch per operation, however many BLAS calls and loops it takes.
     func execute(_ operation: Operation) throws(ComputeError) {
         launchCount += 1
+        // The loops work on bare addresses: the storages must not be released before they end.
+        withExtendedLifetime(operation) { run(operation) }
+    }
+
+    private func run(_ operation: Operation) {
         switch operation {
         case .fill(let arguments): fill(arguments)
         case .copy(let arguments): copy(arguments)

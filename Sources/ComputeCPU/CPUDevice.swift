@@ -24,20 +24,20 @@ public final class CPUDevice: Device {
 
     /// - Parameters:
     ///   - threads: worker threads, the caller included; nil for all available cores.
-    ///   - memoryLimitBytes: most bytes of device memory; nil for no limit of our own.
+    ///   - memoryLimitBytes: most bytes of device memory; nil for what the machine has. Scratch memory of the
+    ///     workers, a few megabytes each, is not counted.
     public init(threads: Int? = nil, memoryLimitBytes: Int? = nil) {
         openblas_set_num_threads(1)
         let threads = max(1, threads ?? Self.availableCores)
         pool = WorkerPool(threadCount: threads)
-        memory = CPUMemory(limitBytes: memoryLimitBytes)
+        let bytes = Self.installedBytes
+        memory = CPUMemory(limitBytes: min(memoryLimitBytes ?? bytes, bytes))
         let core = String(cString: openblas_get_corename())
         let version = String(cString: openblas_get_config()).split(separator: " ").prefix(2).joined(separator: " ")
         let processor = Self.processorInformation()
         identity = DeviceIdentity(
             name: "cpu", backend: "CPU-BLAS", model: processor.model, vendor: processor.vendor,
             driver: "\(version) (\(core))", deviceClass: .cpu, capability: String(cString: apus_vector_capability()))
-        let pages = sysconf(Int32(_SC_PHYS_PAGES))
-        let bytes = max(pages, 1) * sysconf(Int32(_SC_PAGESIZE))
         limits = DeviceLimits(
             computeUnits: threads, memoryBytes: min(memoryLimitBytes ?? bytes, bytes),
             largestAllocationBytes: min(memoryLimitBytes ?? bytes, bytes), localMemoryBytes: 0,
@@ -47,6 +47,11 @@ public final class CPUDevice: Device {
             guard let value = getenv(name) else { return nil }
             return "\(name)=\(String(cString: value)) is set and may hold OpenBLAS below its full speed"
         }
+    }
+
+    /// More than this can never be granted: refused with an error, where the system would end the process.
+    private static var installedBytes: Int {
+        max(Int(sysconf(Int32(_SC_PHYS_PAGES))), 1) * max(Int(sysconf(Int32(_SC_PAGESIZE))), 1)
     }
 
     public var allocatedBytes: Int { memory.allocatedBytes }

@@ -14,11 +14,13 @@ extension CPUBackend {
 
     func fill(_ fill: Fill) {
         let output = fill.output
+        // A value that int32 can't hold takes the nearest one; NaN takes 0.
+        let integer = fill.value.isNaN ? 0 : Int32(clamping: Int64(max(-0x1p40, min(0x1p40, fill.value))))
         forRows(output.rows, columns: output.columns) { rows in
             for row in rows {
                 if output.elementType == .int32 {
                     (output.pointer(as: Int32.self) + row * output.rowStride)
-                        .update(repeating: Int32(fill.value), count: output.columns)
+                        .update(repeating: integer, count: output.columns)
                 } else {
                     (output.floats + row * output.rowStride).update(repeating: fill.value, count: output.columns)
                 }

@@ -35,16 +35,16 @@ final class CPUStorage: DeviceStorage, @unchecked Sendable {
 /// Accounts for the memory that the device has handed out.
 final class CPUMemory: Sendable {
     private let allocated = Mutex<Int>(0)
-    let limitBytes: Int?
+    let limitBytes: Int
 
-    init(limitBytes: Int?) { self.limitBytes = limitBytes }
+    init(limitBytes: Int) { self.limitBytes = limitBytes }
 
     var allocatedBytes: Int { allocated.withLock { $0 } }
 
     /// Grants `byteCount` bytes, or tells how many are left.
     func take(_ byteCount: Int) -> (granted: Bool, available: Int) {
         allocated.withLock { allocated in
-            let available = (limitBytes ?? Int.max) - allocated
+            let available = limitBytes - allocated
             guard byteCount <= available else { return (false, max(available, 0)) }
             allocated += byteCount
             return (true, available)

@@ -1,3 +1,4 @@
+import CVectorLoops
 import Synchronization
 
 #if canImport(Glibc)
@@ -24,7 +25,8 @@ final class WorkerPool: Sendable {
     deinit { shared.stop() }
 
     /// Calls `body(chunk, worker)` for every chunk, 0 ..< chunks, and returns when all are done. `worker` is below
-    /// `threadCount` and no two calls at the same time have the same.
+    /// `threadCount`, and no two calls at the same time for one caller have the same. `body` must not call this again:
+    /// the inner call would run as worker 0 beside the outer caller.
     func parallelFor(_ chunks: Int, _ body: (_ chunk: Int, _ worker: Int) -> Void) {
         guard chunks > 1, threadCount > 1, chunks < 1 << 31, shared.acquire() else {
             for chunk in 0..<max(chunks, 0) { body(chunk, 0) }
@@ -55,8 +57,10 @@ final class WorkerPool: Sendable {
         private let job = Atomic<UInt>(0)
         private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
         private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
-        /// Rounds of looking for work before a worker sleeps: some tens of microseconds.
-        private static let spins = 4000
+        /// Rounds of looking for work, a pause of the processor each, before a worker sleeps: 20 to 50 microseconds.
+        private static let spins = 1500
+        /// Rounds of giving the core away before a caller that waits for a long chunk sleeps in between.
+        private static let yields = 200
 
         init() {
             pthread_mutex_init(mutex, nil)
@@ -90,7 +94,13 @@ final class WorkerPool: Sendable {
             while completed.load(ordering: .acquiring) < chunks {
                 waited += 1
                 // A worker may have lost its core to somebody else: give ours away rather than burn it.
-                if waited > Self.spins { sched_yield() }
+                if waited <= Self.spins {
+                    apus_pause()
+                } else if waited <= Self.spins + Self.yields {
+                    sched_yield()
+                } else {
+                    usleep(50)
+                }
             }
         }
 
@@ -104,13 +114,19 @@ final class WorkerPool: Sendable {
                     expected: current, desired: current + 1, ordering: .acquiringAndReleasing)
                 if exchanged {
                     // The job can't have ended: its caller waits for the chunk that was just taken.
-                    let pointer = UnsafeMutablePointer<JobBox>(bitPattern: job.load(ordering: .acquiring))
-                    pointer?.pointee.body(Int(next), worker)
+                    Self.invoke(job.load(ordering: .acquiring), chunk: Int(next), worker: worker)
                     completed.add(1, ordering: .releasing)
                     return true
                 }
                 current = original
             }
+        }
+
+        /// A function of its own, so that whatever the call retains is released before the chunk counts as completed:
+        /// after that the caller may return, and its closure be gone.
+        @inline(never)
+        private static func invoke(_ job: UInt, chunk: Int, worker: Int) {
+            UnsafePointer<JobBox>(bitPattern: job)?.pointee.body(chunk, worker)
         }
 
         func startThread(worker: Int) {
@@ -127,6 +143,10 @@ final class WorkerPool: Sendable {
         }
 
         private func loop(worker: Int) {
+            // Signals are for the threads of the program.
+            var signals = sigset_t()
+            sigfillset(&signals)
+            pthread_sigmask(SIG_SETMASK, &signals, nil)
             var idle = 0
             while !stopping.load(ordering: .acquiring) {
                 if workOnce(worker: worker) {
@@ -134,7 +154,10 @@ final class WorkerPool: Sendable {
                     continue
                 }
                 idle += 1
-                if idle < Self.spins { continue }
+                if idle < Self.spins {
+                    apus_pause()
+                    continue
+                }
                 sleepUntilWork()
                 idle = 0
             }

@@ -114,10 +114,12 @@ enum SolveCases {
                 solution: solution.matrix)
         }
 
-        func tolerance(row: Int) -> Double {
-            Tolerance.solve(
-                dimension: oracle.dimension, entries: oracle.sparse.range(ofRow: row).count,
-                condition: oracle.bounds(row: row).condition)
+        /// How far a row may be off when its solution and start have this length.
+        func tolerance(row: Int, length: Double) -> Double {
+            let entries = oracle.sparse.range(ofRow: row).count
+            let bounds = oracle.bounds(row: row)
+            return Tolerance.solve(dimension: oracle.dimension, entries: entries, condition: bounds.condition) * length
+                + Tolerance.sum(entries) * oracle.rightHandMagnitude(row: row) / bounds.smallest
         }
     }
 
@@ -148,8 +150,9 @@ enum SolveCases {
             try run.perform { stream throws(ComputeError) in try problem.solve(stream, .exact, solution) }
             let expected = (0..<rows).map(oracle.exact(row:))
             let tolerances = (0..<rows).map { row in
-                let bound = problem.tolerance(row: row)
-                return (setting.ridge < 0.1 ? bound : min(bound, Tolerance.exactSolution)) * norm(expected[row])
+                let length = norm(expected[row])
+                let bound = problem.tolerance(row: row, length: length)
+                return setting.ridge < 0.1 ? bound : min(bound, Tolerance.exactSolution * length)
             }
             compare(run, solution, expected, tolerances: tolerances)
         }
@@ -182,7 +185,7 @@ enum SolveCases {
             // without entries is 0 exactly.
             let tolerances = (0..<rows).map { row in
                 norm(expected[row]) == 0
-                    ? 0 : problem.tolerance(row: row) * (norm(expected[row]) + norm(Array(starts.row(row))))
+                    ? 0 : problem.tolerance(row: row, length: norm(expected[row]) + norm(Array(starts.row(row))))
             }
             compare(run, solution, expected, tolerances: tolerances)
         }
@@ -212,8 +215,9 @@ enum SolveCases {
                 }
                 try problem.solve(stream, .conjugateGradient(steps: 3), stays)
             }
-            let tolerances = (0..<rows).map {
-                min(problem.tolerance(row: $0), Tolerance.exactSolution) * norm(exact[$0])
+            let tolerances = (0..<rows).map { row in
+                let length = norm(exact[row])
+                return min(problem.tolerance(row: row, length: length), Tolerance.exactSolution * length)
             }
             compare(run, stays, exact, tolerances: tolerances, "from the solution: ")
             let starts = OracleMatrix(rows: rows, columns: d, start)

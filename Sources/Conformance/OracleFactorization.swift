@@ -248,14 +248,25 @@ public struct OracleNormalEquations: Sendable {
         return energy.squareRoot()
     }
 
+    /// `‖Σ_e w_e |t_e| |v_e|‖`: what the rounding errors of a row's right-hand side scale with, however much of it
+    /// cancels.
+    public func rightHandMagnitude(row: Int) -> Double {
+        var sums = [Double](repeating: 0, count: dimension)
+        for (weight, target, vector) in entries(ofRow: row) {
+            for (place, value) in vector.enumerated() { sums[place] += weight * abs(target * value) }
+        }
+        return sums.reduce(0) { $0 + $1 * $1 }.squareRoot()
+    }
+
     /// A bound on the largest eigenvalue of a row's matrix (the smaller of two of its norms), and one on its condition
-    /// number: the former over the smallest element of the ridge.
-    public func bounds(row: Int) -> (largest: Double, condition: Double) {
+    /// number: the former over the smallest element of the ridge, which is below the smallest eigenvalue.
+    public func bounds(row: Int) -> (largest: Double, smallest: Double, condition: Double) {
         let d = dimension
         let matrix = system(ofRow: row).matrix
         let frobenius = matrix.reduce(0) { $0 + $1 * $1 }.squareRoot()
         let rowSums = (0..<d).map { matrix[$0 * d..<($0 + 1) * d].reduce(0) { $0 + abs($1) } }
         let largest = min(frobenius, rowSums.max() ?? 0)
-        return (largest, largest / (ridge(ofRow: row).min() ?? 1))
+        let smallest = ridge(ofRow: row).min() ?? 1
+        return (largest, smallest, largest / smallest)
     }
 }

@@ -79,13 +79,7 @@ public enum Devices {
         case "cpu":
             return OpenedDevice(device: cpu(options), explanation: "cpu: as asked for")
         case "auto":
-            let found = OpenCLDevice.discover()
-            if let gpu = found.first(where: { $0.unusableReason == nil && $0.identity.deviceClass == .gpu }) {
-                return OpenedDevice(
-                    device: try openCL(gpu, options),
-                    explanation: "\(gpu.identity.name): the first GPU with an OpenCL driver")
-            }
-            return OpenedDevice(device: cpu(options), explanation: "cpu: no GPU with an OpenCL driver was found")
+            return automatic(options)
         case "opencl":
             let usable = OpenCLDevice.discover().filter { $0.unusableReason == nil }
             guard let chosen = usable.first(where: { $0.identity.deviceClass == .gpu }) ?? usable.first else {
@@ -104,6 +98,26 @@ public enum Devices {
             if let reason = chosen.unusableReason { throw .unavailable(device: name, reason: reason) }
             return OpenedDevice(device: try openCL(chosen, options), explanation: "\(name): as asked for")
         }
+    }
+
+    /// The first GPU-class OpenCL device that can be used, else the CPU, with the reasons why not the others.
+    private static func automatic(_ options: DeviceOptions) -> OpenedDevice {
+        var refused: [String] = []
+        for gpu in OpenCLDevice.discover() where gpu.identity.deviceClass == .gpu {
+            if let reason = gpu.unusableReason {
+                refused.append("\(gpu.identity.name) can't be used: \(reason)")
+                continue
+            }
+            do throws(ComputeError) {
+                return OpenedDevice(
+                    device: try openCL(gpu, options),
+                    explanation: "\(gpu.identity.name): the first GPU with an OpenCL driver")
+            } catch {
+                refused.append("\(gpu.identity.name) can't be used: \(error)")
+            }
+        }
+        let reason = refused.isEmpty ? "no GPU with an OpenCL driver was found" : refused.joined(separator: "; ")
+        return OpenedDevice(device: cpu(options), explanation: "cpu: \(reason)")
     }
 
     private static func cpu(_ options: DeviceOptions) -> CPUDevice {

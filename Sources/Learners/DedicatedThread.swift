@@ -5,7 +5,7 @@
 /// Runs long synchronous work on a thread of its own, so that a service's cooperative threads stay free.
 public enum DedicatedThread {
     /// Runs `work` on a new thread and waits for it without blocking the caller's thread. Cancelling the task does not
-    /// stop the work by itself: give the work a progress handler that asks ``CancellationFlag``.
+    /// stop the work by itself: give the work a progress handler that asks a ``CancellationFlag``.
     public static func run<Result: Sendable>(
         _ work: @escaping @Sendable () throws -> Result
     ) async throws -> Result {

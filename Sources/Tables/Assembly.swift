@@ -6,14 +6,14 @@ final class Assembly {
     private let job: ReadJob
     private var workers: [ReadWorker]
     private var blocks: [BlockRows]
-    private let timed: Bool
+    private let times: TimeWidth
     private var threads: Int
 
-    init(job: ReadJob, workers: [ReadWorker], blocks: [BlockRows], timed: Bool) {
+    init(job: ReadJob, workers: [ReadWorker], blocks: [BlockRows], times: TimeWidth) {
         self.job = job
         self.workers = workers
         self.blocks = blocks
-        self.timed = timed
+        self.times = times
         self.threads = job.options.threadCount
     }
 
@@ -27,11 +27,11 @@ final class Assembly {
         applyDecay(reference: options.asOf ?? job.report.maximumTimeSeen ?? 0)
         job.report.secondsToIndex = monotonicSeconds() - clock
         clock = monotonicSeconds()
-        var order = SparseOrder(
+        let order = SparseOrder(
             runs: runs(users, items), users: users.index.count, items: items.index.count, rows: rowCount,
-            rule: options.duplicates, timed: timed && (options.needsTimes || options.duplicates == .last),
+            rule: options.duplicates, times: options.needsTimes || options.duplicates == .last ? times : .none,
             threads: threads)
-        try order.scatter { blocks = [] }
+        try order.scatter(segments: segments()) { blocks = [] }
         let duplicate = try order.sortRows()
         if let (user, item) = duplicate {
             throw DataError(
@@ -72,10 +72,17 @@ final class Assembly {
                 users: UnsafePointer(segment.users.baseAddress + block.start),
                 items: UnsafePointer(segment.items.baseAddress + block.start),
                 values: UnsafePointer(segment.values.baseAddress + block.start),
-                times: segment.times.map { UnsafePointer($0.baseAddress + block.start) }, count: Int64(block.count),
+                times: segment.times.map { UnsafePointer($0.baseAddress + block.start) },
+                wide_times: segment.wideTimes.map { UnsafePointer($0.baseAddress + block.start) },
+                count: Int64(block.count),
                 user_map: users.maps.isEmpty ? nil : UnsafePointer(users.maps[block.worker].baseAddress),
                 item_map: items.maps.isEmpty ? nil : UnsafePointer(items.maps[block.worker].baseAddress))
         }
+    }
+
+    private func segments() -> [RowSegment] {
+        var seen: Set<ObjectIdentifier> = []
+        return blocks.compactMap(\.segment).filter { seen.insert(ObjectIdentifier($0)).inserted }
     }
 
     private func applyDecay(reference: Int64) {
@@ -83,10 +90,10 @@ final class Assembly {
         let blocks = blocks
         Workers.share(tasks: blocks.count, threads: threads) { task in
             let block = blocks[task]
-            guard let segment = block.segment, let times = segment.times else { return }
+            guard let segment = block.segment else { return }
             apus_decay(
-                segment.values.baseAddress + block.start, times.baseAddress + block.start, Int64(block.count),
-                reference, days * 86_400)
+                segment.values.baseAddress + block.start, segment.times.map { $0.baseAddress + block.start },
+                segment.wideTimes.map { $0.baseAddress + block.start }, Int64(block.count), reference, days * 86_400)
         }
     }
 
@@ -94,9 +101,8 @@ final class Assembly {
         _ order: SparseOrder, _ users: IdentifierIndex, _ items: IdentifierIndex
     ) throws -> SparseInteractions {
         let options = job.options
-        var order = order
-        var result = SparseInteractions(
-            users: users, items: items, byUser: order.byUser(), times: options.needsTimes ? order.times : nil)
+        var result = SparseInteractions(users: users, items: items, byUser: order.byUser(), times: nil)
+        if options.needsTimes { result.times = order.takeTimes() }
         if options.minimumPerUser > 1 || options.minimumPerItem > 1 {
             let core = DegreeFilter(
                 byUser: result.byUser, minimumPerUser: options.minimumPerUser, minimumPerItem: options.minimumPerItem)

@@ -22,14 +22,22 @@ public enum InteractionReader {
         _ path: String, options: InteractionOptions = InteractionOptions(), progress: ProgressHandler? = nil
     ) throws -> Interactions {
         try options.validate()
-        do {
-            return try ReadJob(path: path, options: options, encoding: options.encoding, progress: progress).run()
-        } catch let error as PlacedError {
-            // Only a file can be read a second time.
-            guard error.maybeGB18030, options.encoding == .detected, path != "-" else { throw error.make(error.line) }
+        var encoding = options.encoding
+        // A stream can't be read again when a time turns out not to fit 32 bits.
+        var times = path == "-" ? TimeWidth.wide : .narrow
+        while true {
             do {
-                return try ReadJob(path: path, options: options, encoding: .gb18030, progress: progress).run()
-            } catch let second as PlacedError { throw second.make(second.line) }
+                return try ReadJob(path: path, options: options, encoding: encoding, times: times, progress: progress)
+                    .run()
+            } catch let error as PlacedError {
+                if error.needsWideTimes, times != .wide {
+                    times = .wide
+                } else if error.maybeGB18030, encoding == .detected, path != "-" {
+                    encoding = .gb18030
+                } else {
+                    throw error.make(error.line)
+                }
+            }
         }
     }
 }
@@ -41,13 +49,17 @@ final class ReadJob {
     let progress: ProgressHandler?
     var report = ReadReport()
     private let encoding: TextEncoding
+    private var times: TimeWidth
     private let lock = Lock()
     private var blocks: [BlockRows] = []
     private var failure: PlacedError?
     private var stopped = false
 
-    init(path: String, options: InteractionOptions, encoding: TextEncoding, progress: ProgressHandler?) throws {
+    init(
+        path: String, options: InteractionOptions, encoding: TextEncoding, times: TimeWidth, progress: ProgressHandler?
+    ) {
         self.path = path
+        self.times = times
         self.options = options
         self.encoding = encoding
         self.progress = progress
@@ -68,7 +80,7 @@ final class ReadJob {
         let reader = BlockReader(
             opened.source, sample: opened.sample, headerLength: layout.headerLength, format: format.pointer, path: path)
         let problem = RowProblem(layout: layout, path: path)
-        let timed = layout.columns[.time] != nil
+        if layout.columns[.time] == nil { times = .none }
         var workers: [ReadWorker] = []
         let small = file.byteCount.map { $0 < options.blockBytes } ?? false
         for _ in 0..<(small ? 1 : options.threadCount) {
@@ -79,14 +91,14 @@ final class ReadJob {
         }
         Workers.run(workers.count) { number in
             work(
-                number, workers[number], reader, format.pointer, problem, timed: timed, file: file, started: started)
+                number, workers[number], reader, format.pointer, problem, file: file, started: started)
         }
         if stopped { throw CancellationError() }
         try placeFailure()
         report.bytesOfText = reader.bytesOfText
         report.secondsToParse = monotonicSeconds() - started
-        try summarize(timed: timed)
-        let assembly = Assembly(job: self, workers: workers, blocks: blocks, timed: timed)
+        try summarize()
+        let assembly = Assembly(job: self, workers: workers, blocks: blocks, times: times)
         blocks = []
         return try assembly.interactions(byteCount: file.byteCount ?? reader.bytesOfText)
     }
@@ -104,7 +116,7 @@ final class ReadJob {
     /// One thread: takes blocks until there are none, or one of an earlier place failed.
     private func work(
         _ number: Int, _ worker: ReadWorker, _ reader: BlockReader, _ format: UnsafePointer<apus_row_format>,
-        _ problem: RowProblem, timed: Bool, file: FileSource, started: Double
+        _ problem: RowProblem, file: FileSource, started: Double
     ) {
         let block = TextBlock(capacity: options.blockBytes)
         var lastReport = started
@@ -122,7 +134,7 @@ final class ReadJob {
             }
             guard more else { return }
             do {
-                let rows = try parse(block, number, worker, format, problem, timed: timed)
+                let rows = try parse(block, number, worker, format, problem)
                 lock.locked { blocks[block.number] = rows }
             } catch {
                 let placed = error as? PlacedError ?? PlacedError(block: block.number, line: 0) { _ in error }
@@ -152,7 +164,7 @@ final class ReadJob {
 
     private func parse(
         _ block: TextBlock, _ number: Int, _ worker: ReadWorker, _ format: UnsafePointer<apus_row_format>,
-        _ problem: RowProblem, timed: Bool
+        _ problem: RowProblem
     ) throws -> BlockRows {
         var bytes = apus_block_bytes()
         let text = UnsafePointer(block.text)
@@ -162,7 +174,7 @@ final class ReadJob {
         rows.worker = number
         rows.lines = Int(bytes.newlines)
         let length = block.count - block.start
-        let segment = worker.segment(for: rows.lines + 1, timed: timed)
+        let segment = worker.segment(for: rows.lines + 1, times: times)
         var store = segment.free
         let code = apus_parse_block(
             text + block.start, Int64(length), format, bytes.has_quote, UInt64(block.number), worker.users,
@@ -178,7 +190,10 @@ final class ReadJob {
             }
             let (column, reason) = problem.describe(bad.0, in: block)
             let path = path
-            throw PlacedError(block: block.number, line: line(of: bad.0, in: block)) {
+            throw PlacedError(
+                block: block.number, line: line(of: bad.0, in: block),
+                needsWideTimes: code == Int32(APUS_TIME_NEEDS_64_BITS)
+            ) {
                 DataError(reason, file: path, line: $0, column: column)
             }
         }
@@ -220,10 +235,12 @@ final class ReadJob {
         guard let failure else { return }
         let before = blocks.prefix(failure.block).reduce(0) { $0 + $1.lines }
         let line = before + failure.line + 1
-        throw PlacedError(block: 0, line: line, maybeGB18030: failure.maybeGB18030, make: failure.make)
+        throw PlacedError(
+            block: 0, line: line, maybeGB18030: failure.maybeGB18030, needsWideTimes: failure.needsWideTimes,
+            make: failure.make)
     }
 
-    private func summarize(timed: Bool) throws {
+    private func summarize() throws {
         var line = 0
         var smallest = Float.infinity
         var largest = -Float.infinity
@@ -234,7 +251,7 @@ final class ReadJob {
             report.rowsBelowMinimumValue += Int(block.report.rows_below_minimum)
             smallest = min(smallest, block.report.minimum_value)
             largest = max(largest, block.report.maximum_value)
-            if timed && block.count > 0 {
+            if times != .none && block.count > 0 {
                 report.minimumTimeSeen = min(report.minimumTimeSeen ?? .max, block.report.minimum_time)
                 report.maximumTimeSeen = max(report.maximumTimeSeen ?? .min, block.report.maximum_time)
             }

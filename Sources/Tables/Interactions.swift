@@ -60,11 +60,12 @@ public struct Interactions: Sendable {
         guard !users.isEmpty else { throw DataError("there are no rows") }
         let timed = times != nil && (options.needsTimes || options.halfLifeDays != nil || options.duplicates == .last)
         if options.halfLifeDays != nil && times == nil { throw ParameterError("halfLifeDays", "decay needs times") }
-        let job = try ReadJob(path: "memory", options: options, encoding: .utf8, progress: nil)
+        let width = timed ? TimeWidth.wide : .none
+        let job = ReadJob(path: "memory", options: options, encoding: .utf8, times: width, progress: nil)
         guard let worker = ReadWorker() else {
             throw SystemError(operation: "read", object: "memory", reason: "out of memory")
         }
-        let segment = worker.segment(for: users.count, timed: timed)
+        let segment = worker.segment(for: users.count, times: width)
         var rows = BlockRows()
         rows.segment = segment
         for row in users.indices {
@@ -96,7 +97,7 @@ public struct Interactions: Sendable {
             segment.items[rows.count] = item
             segment.values[rows.count] = value
             if timed, let time = times?[row] {
-                segment.times?[rows.count] = time
+                segment.wideTimes?[rows.count] = time
                 job.report.minimumTimeSeen = min(job.report.minimumTimeSeen ?? .max, time)
                 job.report.maximumTimeSeen = max(job.report.maximumTimeSeen ?? .min, time)
             }
@@ -109,7 +110,7 @@ public struct Interactions: Sendable {
         guard rows.count > 0 else {
             throw DataError("nothing is left of \(users.count) rows: all are below the minimum value or bad")
         }
-        let assembly = Assembly(job: job, workers: [worker], blocks: [rows], timed: timed)
+        let assembly = Assembly(job: job, workers: [worker], blocks: [rows], times: width)
         self = try assembly.interactions(byteCount: 0)
     }
 

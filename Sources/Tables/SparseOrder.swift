@@ -30,31 +30,30 @@ final class SharedStorage: @unchecked Sendable {
 ///
 /// A counting sort by user writes 8-byte words (item, value), so that a random place costs one cache miss; rows are
 /// then sorted by item while they are in the cache. The words' memory becomes the second matrix.
-struct SparseOrder {
+final class SparseOrder {
     private let runs: [apus_run]
     private let users: Int
     private let items: Int
     private let rows: Int
     private let rule: DuplicateRule
-    private let timed: Bool
+    private let times: TimeWidth
     private let threads: Int
     private var words: SharedStorage?
-    private var scatteredTimes: HostBuffer<Int64>?
+    private var narrowTimes: HostBuffer<Int32>?
+    private var wideTimes: HostBuffer<Int64>?
     private var pointers: HostBuffer<Int64>
     private var columns: HostBuffer<Int32>
     private var values: HostBuffer<Float>
     /// Rows that were merged into others.
     private(set) var merged = 0
-    /// Times in the order of the matrix.
-    private(set) var times: HostBuffer<Int64>?
 
-    init(runs: [apus_run], users: Int, items: Int, rows: Int, rule: DuplicateRule, timed: Bool, threads: Int) {
+    init(runs: [apus_run], users: Int, items: Int, rows: Int, rule: DuplicateRule, times: TimeWidth, threads: Int) {
         self.runs = runs
         self.users = users
         self.items = items
         self.rows = rows
         self.rule = rule
-        self.timed = timed
+        self.times = times
         self.threads = threads
         pointers = HostBuffer(repeating: 0, count: users + 1)
         columns = HostBuffer(uninitializedCount: 0)
@@ -83,8 +82,9 @@ struct SparseOrder {
         pointers[buckets] = Int64(place)
     }
 
-    /// Puts the rows in order of users, in the file's order within a user; `release` then frees them.
-    mutating func scatter(release: () -> Void) throws {
+    /// Puts the rows in order of users, in the file's order within a user; then `release` frees them. Times follow in a
+    /// second pass, for which items and values are not needed any more: that keeps the peak of memory down.
+    func scatter(segments: [RowSegment], release: () -> Void) throws {
         let portions = SparseOrder.portions(threads: threads, entries: rows, buckets: users)
         // Runs are not split: they are many, and small.
         var bounds = [0]
@@ -107,26 +107,43 @@ struct SparseOrder {
         let half = SharedStorage.aligned(rows * 4)
         let storage = SharedStorage(byteCount: 2 * half)
         let entries = storage.buffer(UInt64.self, at: 0, count: rows)
-        let times = timed ? HostBuffer<Int64>(uninitializedCount: rows) : nil
         runs.withUnsafeBufferPointer { runs in
             guard let base = runs.baseAddress else { return }
             Workers.run(portions) { portion in
                 apus_scatter_by_user(
                     base + bounds[portion], Int64(bounds[portion + 1] - bounds[portion]), counts[portion].baseAddress,
-                    entries.baseAddress, times?.baseAddress)
+                    entries.baseAddress)
             }
         }
         words = storage
-        scatteredTimes = times
+        if times != .none {
+            for segment in segments { segment.releaseItemsAndValues() }
+            narrowTimes = times == .narrow ? HostBuffer(uninitializedCount: rows) : nil
+            wideTimes = times == .wide ? HostBuffer(uninitializedCount: rows) : nil
+            let (narrow, wide) = (narrowTimes, wideTimes)
+            // A pass leaves the starts of the next portion in each table; the first portion takes the last table, and
+            // the row pointers as its starts.
+            runs.withUnsafeBufferPointer { runs in
+                guard let base = runs.baseAddress else { return }
+                Workers.run(portions) { portion in
+                    let next = counts[(portion + portions - 1) % portions].baseAddress
+                    if portion == 0 {
+                        for user in 0..<users { next[user] = UInt64(pointers[user]) }
+                    }
+                    apus_scatter_times(
+                        base + bounds[portion], Int64(bounds[portion + 1] - bounds[portion]), next, narrow?.baseAddress,
+                        wide?.baseAddress)
+                }
+            }
+        }
         release()
     }
 
     /// Sorts within rows and merges duplicates; answers the first pair that the rule forbids.
-    mutating func sortRows() throws -> (user: Int, item: Int)? {
+    func sortRows() throws -> (user: Int, item: Int)? {
         guard let words else { return nil }
         columns = HostBuffer(uninitializedCount: rows)
         values = HostBuffer(uninitializedCount: rows)
-        times = timed ? HostBuffer(uninitializedCount: rows) : nil
         let lengths = HostBuffer<Int64>(uninitializedCount: users)
         let entries = words.buffer(UInt64.self, at: 0, count: rows)
         let tasks = SparseOrder.rowTasks(pointers)
@@ -139,22 +156,20 @@ struct SparseOrder {
             case .max: Int32(APUS_DUPLICATES_MAXIMUM)
             case .error: Int32(APUS_DUPLICATES_ERROR)
             }
-        let (pointers, columns, values, times, scatteredTimes, items) = (
-            self.pointers, self.columns, self.values, self.times, self.scatteredTimes, self.items
-        )
+        let (pointers, columns, values, items) = (self.pointers, self.columns, self.values, self.items)
+        let (narrow, wide) = (narrowTimes, wideTimes)
         results.withUnsafeMutableBufferPointer { results in
             duplicates.withUnsafeMutableBufferPointer { duplicates in
                 Workers.share(tasks: tasks.count - 1, threads: threads) { task in
                     var duplicate: [Int64] = [0, 0]
                     results[task] = apus_sort_rows(
                         Int64(tasks[task]), Int64(tasks[task + 1]), pointers.baseAddress, entries.baseAddress,
-                        scatteredTimes?.baseAddress, Int64(items), cRule, columns.baseAddress, values.baseAddress,
-                        times?.baseAddress, lengths.baseAddress, &duplicate)
+                        narrow?.baseAddress, wide?.baseAddress, Int64(items), cRule, columns.baseAddress,
+                        values.baseAddress, lengths.baseAddress, &duplicate)
                     duplicates[task] = (duplicate[0], duplicate[1])
                 }
             }
         }
-        self.scatteredTimes = nil
         for (result, duplicate) in zip(results, duplicates) {
             if result == -1 { throw SystemError(operation: "sort", object: "interactions", reason: "out of memory") }
             if result == -2 { return (Int(duplicate.0), Int(duplicate.1)) }
@@ -178,7 +193,7 @@ struct SparseOrder {
     }
 
     /// Moves rows together after merging made them shorter.
-    private mutating func closeGaps(_ lengths: HostBuffer<Int64>) {
+    private func closeGaps(_ lengths: HostBuffer<Int64>) {
         var place = 0
         for user in 0..<users {
             let start = Int(pointers[user])
@@ -186,7 +201,10 @@ struct SparseOrder {
             if start != place {
                 memmove(columns.baseAddress + place, columns.baseAddress + start, length * 4)
                 memmove(values.baseAddress + place, values.baseAddress + start, length * 4)
-                if let times { memmove(times.baseAddress + place, times.baseAddress + start, length * 8) }
+                if let narrowTimes {
+                    memmove(narrowTimes.baseAddress + place, narrowTimes.baseAddress + start, length * 4)
+                }
+                if let wideTimes { memmove(wideTimes.baseAddress + place, wideTimes.baseAddress + start, length * 8) }
             }
             pointers[user] = Int64(place)
             place += length
@@ -194,15 +212,30 @@ struct SparseOrder {
         pointers[users] = Int64(place)
         columns = columns.shortened(to: place)
         values = values.shortened(to: place)
-        times = times?.shortened(to: place)
+        narrowTimes = narrowTimes?.shortened(to: place)
+        wideTimes = wideTimes?.shortened(to: place)
     }
 
     func byUser() -> HostSparseMatrix {
         HostSparseMatrix(rows: users, columns: items, rowPointers: pointers, columnIndices: columns, values: values)
     }
 
+    /// The times in the order of the matrix, in 64 bits. Memory for the transpose is then got anew, so that it doesn't
+    /// add to the peak.
+    func takeTimes() -> HostBuffer<Int64>? {
+        defer {
+            narrowTimes = nil
+            wideTimes = nil
+        }
+        guard let narrowTimes else { return wideTimes }
+        words = nil
+        let result = HostBuffer<Int64>(uninitializedCount: narrowTimes.count)
+        for entry in 0..<narrowTimes.count { result[entry] = Int64(narrowTimes[entry]) }
+        return result
+    }
+
     /// Memory for the transpose: that of the sorted words, which nobody needs any more.
-    mutating func spareStorage() -> SharedStorage? {
+    func spareStorage() -> SharedStorage? {
         defer { words = nil }
         return words
     }

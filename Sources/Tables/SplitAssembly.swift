@@ -1,35 +1,82 @@
 import Core
 
-extension Interactions {
-    /// A split in which users keep their training rows as history.
-    func splitEntries(
-        _ options: SplitOptions, warning: String?, cutTime: Int64? = nil, _ part: (Int) -> SplitPart
-    ) throws -> InteractionSplit {
-        var parts = [SplitPart](repeating: .training, count: count)
-        var kept = 0
-        for entry in 0..<count {
-            parts[entry] = part(entry)
-            if parts[entry] == .training { kept += 1 }
+extension InteractionSplit {
+    /// Divides `data`, of which parts are let go as soon as they are not needed, so that a caller who keeps no copy pays
+    /// for the division with little memory.
+    static func make(_ data: inout Interactions?, _ options: SplitOptions) throws -> InteractionSplit {
+        try options.validate()
+        switch options.kind {
+        case .none:
+            let none = EvaluationSet(
+                users: [], foldIn: nil, test: RowBuilder().matrix(columns: data!.items.count), unseenItemEntries: 0,
+                usersDropped: 0)
+            return InteractionSplit(
+                trainingByUser: data!.byUser, trainingByItem: data!.byItem, testSet: none,
+                validationSet: options.validation ? none : nil, warning: nil, cutTime: nil)
+        case .users: return try makeFolded(&data, options)
+        case .time, .random, .leaveLastOut: return try makeFromEntries(&data, options)
         }
-        let training = options.kind == .none ? byUser : selected(count: kept) { parts[$0] == .training }
+    }
+
+    /// A split in which users keep their training rows as history.
+    private static func makeFromEntries(_ data: inout Interactions?, _ options: SplitOptions) throws -> InteractionSplit
+    {
+        let (parts, warning, cutTime) = try data!.parts(options)
+        data = data!.withoutItemsAndTimes()
+        let training = data!.selected(count: parts.count { $0 == .training }) { parts[$0] == .training }
         guard training.entryCount > 0 else {
             throw DataError("the \(options.kind.rawValue) split leaves nothing to learn from")
         }
-        let trainingByItem = options.kind == .none ? byItem : Transposition(threads: 1).transpose(training)
-        let test = evaluationSet(training, trainingByItem) { parts[$0] == .test }
-        let validation =
-            options.validation ? evaluationSet(training, trainingByItem) { parts[$0] == .validation } : nil
-        if options.kind != .none { try requireSomething(test, options) }
+        let known = knownItems(training)
+        let test = data!.evaluationSet(training, known) { parts[$0] == .test }
+        let validation = options.validation ? data!.evaluationSet(training, known) { parts[$0] == .validation } : nil
+        try requireSomething(test, options)
+        data = nil
         return InteractionSplit(
-            trainingByUser: training, trainingByItem: trainingByItem, testSet: test, validationSet: validation,
+            trainingByUser: training, trainingByItem: transpose(training), testSet: test, validationSet: validation,
             warning: warning, cutTime: cutTime)
     }
 
-    private func requireSomething(_ set: EvaluationSet, _ options: SplitOptions) throws {
+    /// A split with users held out entirely.
+    private static func makeFolded(_ data: inout Interactions?, _ options: SplitOptions) throws -> InteractionSplit {
+        let (testUsers, validationUsers) = try data!.heldOutUsers(options)
+        data = data!.withoutItemsAndTimes()
+        let training = data!.withoutRows(testUsers + validationUsers)
+        guard training.entryCount > 0 else { throw DataError("the users split leaves nothing to learn from") }
+        let known = knownItems(training)
+        let test = data!.foldedSet(testUsers, known, options)
+        let validation = options.validation ? data!.foldedSet(validationUsers, known, options) : nil
+        try requireSomething(test, options)
+        data = nil
+        return InteractionSplit(
+            trainingByUser: training, trainingByItem: transpose(training), testSet: test, validationSet: validation,
+            warning: nil, cutTime: nil)
+    }
+
+    private static func transpose(_ training: HostSparseMatrix) -> HostSparseMatrix {
+        Transposition(threads: training.entryCount < 1 << 16 ? 1 : Workers.processorCount).transpose(training)
+    }
+
+    private static func knownItems(_ training: HostSparseMatrix) -> [Bool] {
+        var known = [Bool](repeating: false, count: training.columns)
+        for entry in 0..<training.entryCount { known[Int(training.columnIndices[entry])] = true }
+        return known
+    }
+
+    private static func requireSomething(_ set: EvaluationSet, _ options: SplitOptions) throws {
         guard set.users.isEmpty else { return }
         throw DataError(
             "the \(options.kind.rawValue) split leaves nothing to find: no user has both a history and a known item to be found"
         )
+    }
+}
+
+extension Interactions {
+    func withoutItemsAndTimes() -> Interactions {
+        let none = HostSparseMatrix(rows: items.count, columns: users.count, entries: [])
+        return Interactions(
+            users: users, items: items, byUser: byUser, byItem: none, times: nil, report: report,
+            fingerprint: fingerprint)
     }
 
     /// Entries for which `keep` holds, in the numbering of the whole.
@@ -50,8 +97,8 @@ extension Interactions {
             rows: byUser.rows, columns: byUser.columns, rowPointers: pointers, columnIndices: columns, values: values)
     }
 
-    private func evaluationSet(
-        _ training: HostSparseMatrix, _ trainingByItem: HostSparseMatrix, _ chosen: (Int) -> Bool
+    func evaluationSet(
+        _ training: HostSparseMatrix, _ known: [Bool], _ chosen: (Int) -> Bool
     ) -> EvaluationSet {
         var users: [Int32] = []
         var test = RowBuilder()
@@ -64,7 +111,7 @@ extension Interactions {
             for entry in byUser.range(ofRow: user) where chosen(entry) {
                 asked += 1
                 let item = byUser.columnIndices[entry]
-                guard !trainingByItem.range(ofRow: Int(item)).isEmpty else {
+                guard known[Int(item)] else {
                     unseen += 1
                     continue
                 }
@@ -84,7 +131,7 @@ extension Interactions {
             usersDropped: dropped)
     }
 
-    func splitUsers(_ options: SplitOptions) throws -> InteractionSplit {
+    func heldOutUsers(_ options: SplitOptions) throws -> (test: [Int], validation: [Int]) {
         let eligible = (0..<byUser.rows).filter { byUser.range(ofRow: $0).count >= options.minimumPerHeldOutUser }
         guard !eligible.isEmpty else {
             throw DataError(
@@ -99,24 +146,16 @@ extension Interactions {
         let testUsers = order.prefix(size).map { eligible[$0] }.sorted()
         let validationUsers =
             options.validation ? order.dropFirst(size).prefix(size).map { eligible[$0] }.sorted() : []
+        return (testUsers, validationUsers)
+    }
+
+    func withoutRows(_ rows: [Int]) -> HostSparseMatrix {
         var held = [Bool](repeating: false, count: byUser.rows)
         var kept = count
-        for user in testUsers + validationUsers {
+        for user in rows {
             held[user] = true
             kept -= byUser.range(ofRow: user).count
         }
-        let training = withoutRows(held, kept: kept)
-        guard kept > 0 else { throw DataError("the users split leaves nothing to learn from") }
-        let trainingByItem = Transposition(threads: 1).transpose(training)
-        let test = foldedSet(testUsers, trainingByItem, options)
-        try requireSomething(test, options)
-        return InteractionSplit(
-            trainingByUser: training, trainingByItem: trainingByItem, testSet: test,
-            validationSet: options.validation ? foldedSet(validationUsers, trainingByItem, options) : nil,
-            warning: nil, cutTime: nil)
-    }
-
-    private func withoutRows(_ held: [Bool], kept: Int) -> HostSparseMatrix {
         let pointers = HostBuffer<Int64>(repeating: 0, count: byUser.rows + 1)
         let columns = HostBuffer<Int32>(uninitializedCount: kept)
         let values = HostBuffer<Float>(uninitializedCount: kept)
@@ -136,8 +175,8 @@ extension Interactions {
             rows: byUser.rows, columns: byUser.columns, rowPointers: pointers, columnIndices: columns, values: values)
     }
 
-    private func foldedSet(
-        _ candidates: [Int], _ trainingByItem: HostSparseMatrix, _ options: SplitOptions
+    func foldedSet(
+        _ candidates: [Int], _ knownItems: [Bool], _ options: SplitOptions
     ) -> EvaluationSet {
         let draw = Philox(seed: options.seed, stream: SplitStream.histories)
         var users: [Int32] = []
@@ -147,7 +186,7 @@ extension Interactions {
         var dropped = 0
         for user in candidates {
             let known = byUser.range(ofRow: user).filter {
-                !trainingByItem.range(ofRow: Int(byUser.columnIndices[$0])).isEmpty
+                knownItems[Int(byUser.columnIndices[$0])]
             }
             unseen += byUser.range(ofRow: user).count - known.count
             let tested = Int(options.testFraction * Double(known.count))

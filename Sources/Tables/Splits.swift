@@ -108,6 +108,37 @@ public struct InteractionSplit: Sendable {
     public var test: HostSparseMatrix { testSet.test }
 }
 
+/// A file read and divided; the whole isn't kept.
+public struct DividedInteractions: Sendable {
+    /// Names of the users of the whole; rows of the split's matrices.
+    public let users: IdentifierIndex
+    /// Names of the items.
+    public let items: IdentifierIndex
+    /// The parts.
+    public let split: InteractionSplit
+    /// What happened while reading.
+    public let report: ReadReport
+    /// Identifies the whole and the way it was read.
+    public let fingerprint: DataFingerprint
+}
+
+extension InteractionReader {
+    /// Reads a file and divides it at once: the same parts as `read(…).split(…)`, without the memory of the whole
+    /// beside them. Times are read when the split needs them, and let go.
+    public static func read(
+        _ path: String, options: InteractionOptions = InteractionOptions(), split: SplitOptions,
+        progress: ProgressHandler? = nil
+    ) throws -> DividedInteractions {
+        var options = options
+        if split.kind == .time || split.kind == .leaveLastOut { options.needsTimes = true }
+        try split.validate()
+        var data: Interactions? = try read(path, options: options, progress: progress)
+        let (users, items, report, fingerprint) = (data!.users, data!.items, data!.report, data!.fingerprint)
+        let parts = try InteractionSplit.make(&data, split)
+        return DividedInteractions(users: users, items: items, split: parts, report: report, fingerprint: fingerprint)
+    }
+}
+
 extension Interactions {
     /// Divides the interactions.
     ///
@@ -128,21 +159,25 @@ extension Interactions {
     /// - Throws: ``Core/ParameterError`` for fractions out of range, ``Core/DataError`` when times are needed and not
     ///   there, or nothing is left to learn or to find.
     public func split(_ options: SplitOptions) throws -> InteractionSplit {
-        try options.validate()
+        var data: Interactions? = self
+        return try InteractionSplit.make(&data, options)
+    }
+
+    /// Where every entry of `byUser` goes, what the reader must know, and the cut of a split by time.
+    func parts(_ options: SplitOptions) throws -> (parts: [SplitPart], warning: String?, cutTime: Int64?) {
         switch options.kind {
-        case .none: return try splitEntries(options, warning: nil) { _ in .training }
-        case .random: return try splitRandomly(options)
-        case .time: return try splitByTime(options)
-        case .leaveLastOut: return try splitLastOut(options)
-        case .users: return try splitUsers(options)
+        case .random: (partsAtRandom(options), nil, nil)
+        case .time: try partsByTime(options)
+        case .leaveLastOut: try partsLastOut(options)
+        case .users, .none: ([SplitPart](repeating: .training, count: count), nil, nil)
         }
     }
 
-    private func splitRandomly(_ options: SplitOptions) throws -> InteractionSplit {
+    private func partsAtRandom(_ options: SplitOptions) -> [SplitPart] {
         let draw = Philox(seed: options.seed, stream: SplitStream.entries)
         let test = options.testFraction
         let validation = options.validation ? min(1, 2 * test) : test
-        return try splitEntries(options, warning: nil) { entry in
+        return (0..<count).map { entry in
             let uniform = draw.uniform64(UInt64(entry))
             return uniform < test ? .test : uniform < validation ? .validation : .training
         }
@@ -158,7 +193,7 @@ extension Interactions {
         return times
     }
 
-    private func splitByTime(_ options: SplitOptions) throws -> InteractionSplit {
+    private func partsByTime(_ options: SplitOptions) throws -> ([SplitPart], String?, Int64?) {
         let times = try requireTimes(.time)
         guard options.testFraction * (options.validation ? 2 : 1) < 1 else {
             throw ParameterError("testFraction", "must be below 0.5 with a validation set")
@@ -169,14 +204,14 @@ extension Interactions {
         }
         let testCut = cut(options.testFraction)
         let validationCut = options.validation ? cut(2 * options.testFraction) : testCut
-        let split = try splitEntries(options, warning: nil, cutTime: testCut) { entry in
+        let parts = (0..<count).map { entry -> SplitPart in
             let time = times[entry]
             return time > testCut ? .test : time > validationCut ? .validation : .training
         }
-        return split
+        return (parts, nil, testCut)
     }
 
-    private func splitLastOut(_ options: SplitOptions) throws -> InteractionSplit {
+    private func partsLastOut(_ options: SplitOptions) throws -> ([SplitPart], String?, Int64?) {
         let times = try requireTimes(.leaveLastOut)
         var part = [SplitPart](repeating: .training, count: count)
         for user in 0..<byUser.rows {
@@ -193,12 +228,12 @@ extension Interactions {
         }
         let warning =
             "leave-last-out learns from what other users did after the interaction to be found; figures are too good. Split by time to know what to expect in use."
-        return try splitEntries(options, warning: warning) { part[$0] }
+        return (part, warning, nil)
     }
 }
 
 /// Where an entry goes.
-enum SplitPart {
+enum SplitPart: UInt8 {
     case training, validation, test
 }
 

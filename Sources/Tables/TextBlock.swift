@@ -41,6 +41,8 @@ struct PlacedError: Error {
     let line: Int
     /// Whether the text looks as if it had another encoding, so that reading it again may help.
     var maybeGB18030 = false
+    /// Whether reading again with 64 bits for times will do.
+    var needsWideTimes = false
     let make: @Sendable (_ line: Int) -> any Error
 }
 

@@ -1,6 +1,6 @@
 import Compute
-import ComputeOpenCL
 import Conformance
+import Devices
 import Testing
 
 #if canImport(Glibc)
@@ -41,7 +41,15 @@ struct TestDeviceList: Sendable {
 
     static let found: TestDeviceList = {
         var list = TestDeviceList()
-        list.addOpenCL()
+        for listing in Devices.list() {
+            if let reason = listing.unusableReason {
+                list.failures.append("\(listing.name): \(reason)")
+            } else if listing.identity.backend == "OpenCL" {
+                list.addOpenCL(listing)
+            } else {
+                list.addCPU(listing)
+            }
+        }
         return list
     }()
 
@@ -54,23 +62,24 @@ struct TestDeviceList: Sendable {
         }
     }
 
-    /// Every OpenCL device, with the kernels of CPUs and, whatever it is, with those of GPUs; the latter in memory
-    /// that is not shared, as most of them have it.
-    private mutating func addOpenCL() {
-        for description in OpenCLDevice.discover() {
-            let identity = description.identity
-            if let reason = description.unusableReason {
-                failures.append("\(identity.name): \(reason)")
-                continue
+    /// The CPU device with one thread and with more, also more than there are cores.
+    private mutating func addCPU(_ listing: DeviceListing) {
+        for threads in [1, 2, 5] {
+            let options = DeviceOptions(threads: threads)
+            add("\(listing.name), \(threads) threads") { () throws(ComputeError) in
+                try Devices.open(listing.name, options: options).device
             }
-            for kernelClass in [DeviceClass.cpu, .gpu] {
-                add("\(identity.name) \(identity.model), \(kernelClass) kernels") { () throws(ComputeError) in
-                    let device = try OpenCLDevice(
-                        description: description, options: OpenCLDeviceOptions(kernelClass: kernelClass),
-                        denseSolver: OracleDenseSolver())
-                    return kernelClass == .gpu || environment("APUS_TEST_COPY") == "1"
-                        ? CopyingDevice(device) : device
-                }
+        }
+    }
+
+    /// An OpenCL device with the kernels of CPUs and, whatever it is, with those of GPUs; the latter in memory that is
+    /// not shared, as most of them have it.
+    private mutating func addOpenCL(_ listing: DeviceListing) {
+        for kernelClass in [DeviceClass.cpu, .gpu] {
+            let options = DeviceOptions(kernelClass: kernelClass)
+            add("\(listing.name) \(listing.identity.model), \(kernelClass) kernels") { () throws(ComputeError) in
+                let device = try Devices.open(listing.name, options: options).device
+                return kernelClass == .gpu || environment("APUS_TEST_COPY") == "1" ? CopyingDevice(device) : device
             }
         }
     }

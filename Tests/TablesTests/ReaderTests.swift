@@ -41,6 +41,7 @@ import Testing
         let text = "user,item,rating\r\na,x,1\r\n\r\nb,y,2\r\nc,z,3"
         let data = try read([0xEF, 0xBB, 0xBF] + Array(text.utf8))
         #expect(entries(data) == ["a/x": 1, "b/y": 2, "c/z": 3])
+        #expect(try read("rating,user,item\r\n1,a,x\r\n2,b,y\r\n").items.strings == ["x", "y"])
         // A carriage return inside a line is text: records end at newlines only.
         #expect(try read("user,item\na\rb,x\n").users.strings == ["a\rb"])
         #expect(try read("user,item\na\u{2028}b,x\u{85}\n").items.strings == ["x\u{85}"])
@@ -110,6 +111,24 @@ import Testing
         ] {
             let error = dataError { _ = try read("user,item,time\na,x,1\nb,y,\(wrong)\n") { $0.needsTimes = true } }
             #expect(error?.line == 3 && error?.column == "time", "\(wrong)")
+        }
+    }
+
+    @Test func timesBeyond32BitsAreReadAgain() throws {
+        var text = "user,item,time\n"
+        for row in 0..<70_000 { text += "\(row % 500),\(row % 391),\(1_000_000_000 + row)\n" }
+        let narrow = try read(text) { $0.needsTimes = true }
+        text += "1,new,2150-01-01\n2,new,1850-01-01\n"
+        for threads in [1, 2] {
+            let wide = try read(text) {
+                $0.needsTimes = true
+                $0.threads = threads
+            }
+            #expect(wide.report.maximumTimeSeen == 5_680_281_600 && wide.report.minimumTimeSeen == -3_786_825_600)
+            let kept = zip(wide.times?.array ?? [], wide.byUser.columnIndices.array).filter {
+                wide.items[Int($0.1)] != "new"
+            }
+            #expect(kept.map(\.0) == narrow.times?.array)
         }
     }
 

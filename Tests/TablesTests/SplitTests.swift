@@ -66,6 +66,22 @@ import Testing
         }
     }
 
+    @Test(arguments: SplitKind.allCases)
+    func readingAndDividingAtOnceIsTheSame(_ kind: SplitKind) throws {
+        let folder = TemporaryFolder()
+        let path = folder.write("data.csv", shop(rows: 20_000, users: 400, items: 150, seed: 5))
+        let options = SplitOptions(kind: kind, seed: 4, validation: true)
+        let whole = try data()
+        let apart = try whole.split(options)
+        let once = try InteractionReader.read(path, split: options)
+        #expect(once.users.strings == whole.users.strings)
+        #expect(once.split.trainingByUser.columnIndices.array == apart.trainingByUser.columnIndices.array)
+        #expect(once.split.trainingByItem.values.array == apart.trainingByItem.values.array)
+        #expect(once.split.test.columnIndices.array == apart.test.columnIndices.array)
+        #expect(once.split.validationSet?.test.values.array == apart.validationSet?.test.values.array)
+        #expect(once.split.evaluationUsers == apart.evaluationUsers && once.split.cutTime == apart.cutTime)
+    }
+
     @Test func heldOutUsersFollowTheProtocol() throws {
         let data = try data()
         let split = try data.split(SplitOptions(kind: .users, seed: 3))

@@ -22,6 +22,7 @@ enum {
     APUS_ROW_TOO_LONG_FIELD,   ///< an identifier of 2^31 bytes or more
     APUS_OUT_OF_MEMORY,
     APUS_TOO_MANY_IDENTIFIERS,
+    APUS_TIME_NEEDS_64_BITS,   ///< a time before 1901 or after 2038 where the store has 32 bits for it
 };
 
 /// One kind of event and what it weighs.
@@ -51,13 +52,13 @@ typedef struct {
     int32_t skip_bad_rows;
 } apus_row_format;
 
-/// Where the columns of the rows go; `times` may be NULL.
+/// Where the columns of the rows go. At most one of the columns for times is not NULL.
 typedef struct {
     int32_t *users;
     int32_t *items;
     float *values;
-    int64_t *times;
-    int64_t capacity;
+    int32_t *times;       ///< seconds since 1970
+    int64_t *wide_times;  ///< the same, for files with times that don't fit 32 bits
 } apus_row_store;
 
 enum { APUS_EXAMPLES = 4 };

@@ -100,23 +100,34 @@ public struct RankingEvaluation: Sendable {
         }
     }
 
+    /// The interval is that of the bootstrap moved so that its middle is the figure: a resample repeats some people and
+    /// leaves others out, so that it always covers fewer items than the people themselves do.
     private func coverage(_ top: TopItems, task: RankingTask, cutoff: Int, coverableItems: Int) -> MetricValue {
         let people = task.truth.rows
+        var lastSeen = [Int32](repeating: -1, count: task.truth.columns)
+        var round: Int32 = -1
         func covered(_ person: (Int) -> Int) -> Double {
-            var seen: Set<Int32> = []
+            round += 1
+            var count = 0
             for place in 0..<people {
                 let start = person(place) * top.count
-                for item in top.items[start..<start + min(cutoff, top.count)] where item >= 0 { seen.insert(item) }
+                for item in top.items[start..<start + min(cutoff, top.count)] where item >= 0 {
+                    if lastSeen[Int(item)] != round {
+                        lastSeen[Int(item)] = round
+                        count += 1
+                    }
+                }
             }
-            return Double(seen.count) / Double(coverableItems)
+            return Double(count) / Double(coverableItems)
         }
         let value = covered { $0 }
         guard intervals, people > 0 else { return MetricValue(value: value, low: value, high: value) }
         let random = Philox(seed: seed, stream: 0x434F_5645)
-        let rounds = min(100, max(20, 5_000_000 / (people * cutoff)))
+        let rounds = min(100, max(20, 20_000_000 / (people * cutoff)))
         let samples = (0..<rounds).map { round in
             covered { random.integer(UInt64(round * people + $0), below: people) }
         }
-        return Bootstrap.interval(value: value, samples: samples)
+        let shift = value - samples.reduce(0, +) / Double(rounds)
+        return Bootstrap.interval(value: value, samples: samples.map { min(max($0 + shift, 0), 1) })
     }
 }
