@@ -13,7 +13,7 @@ enum Program {
     /// The program lies beside the test bundle.
     static let path: String = {
         var buffer = [UInt8](repeating: 0, count: 4096)
-        let count = buffer.withUnsafeMutableBytes { readlink("/proc/self/exe", $0.baseAddress, $0.count) }
+        let count = buffer.withUnsafeMutableBytes { readlink("/proc/self/exe", $0.baseAddress!, $0.count) }
         let own = String(decoding: buffer[0..<max(count, 0)], as: UTF8.self)
         return (own.lastIndex(of: "/").map { String(own[...$0]) } ?? "") + "apus"
     }()
