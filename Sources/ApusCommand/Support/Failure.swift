@@ -42,11 +42,14 @@ enum Failure {
             Output.finish()
             Glibc.exit(0)
         }
-        leave(message, code == .validationFailure ? usage : failure, prefixed: false)
+        let prefix = "Error: "
+        leave(
+            message.hasPrefix(prefix) ? String(message.dropFirst(prefix.count)) : message,
+            code == .validationFailure ? usage : failure)
     }
 
-    private static func leave(_ message: String, _ code: Int32, prefixed: Bool = true) -> Never {
-        writeToStandardError((prefixed ? "apus: " : "") + message + "\n")
+    private static func leave(_ message: String, _ code: Int32) -> Never {
+        writeToStandardError("apus: " + message + "\n")
         Glibc.exit(code)
     }
 }

@@ -16,6 +16,8 @@ enum Interruption {
 
     static func install() {
         signal(SIGPIPE, SIG_IGN)
+        // A limit on file sizes is then an error of the write, with a message.
+        signal(SIGXFSZ, SIG_IGN)
         startLastThread()
         for number in [SIGINT, SIGTERM] {
             signal(number) { _ in
