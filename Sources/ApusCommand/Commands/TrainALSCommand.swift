@@ -27,7 +27,7 @@ struct TrainALSCommand: ParsableCommand {
     var factors = 64
     @Option(help: "Passes over users and items.")
     var iterations = 16
-    @Option(help: "λ, above 0 (default: 0.003 implicit, 0.05 explicit).")
+    @Option(help: "λ, above 0 (default: 0.003 implicit, 0.1 explicit).")
     var regularization: Float?
     @Option(
         name: .customLong("regularization-exponent"), help: "ν: rows are regularized by λ·#ᵛ (0 alike, 1 by frequency)."
@@ -105,7 +105,7 @@ struct TrainALSCommand: ParsableCommand {
         options.feedback = feedback
         options.factors = factors
         options.iterations = iterations
-        options.regularization = regularization ?? (feedback == .implicit ? 0.003 : 0.05)
+        options.regularization = regularization ?? (feedback == .implicit ? 0.003 : 0.1)
         options.regularizationExponent = regularizationExponent
         options.unobservedWeight = unobservedWeight
         options.biasRegularization = biasRegularization

@@ -42,11 +42,13 @@ enum Failure {
             Output.finish()
             Glibc.exit(0)
         }
-        leave(message, code == .validationFailure ? usage : failure, prefixed: false)
+        leave(
+            message.hasPrefix("Error: ") ? String(message.dropFirst(7)) : message,
+            code == .validationFailure ? usage : failure)
     }
 
-    private static func leave(_ message: String, _ code: Int32, prefixed: Bool = true) -> Never {
-        writeToStandardError((prefixed ? "apus: " : "") + message + "\n")
+    private static func leave(_ message: String, _ code: Int32) -> Never {
+        writeToStandardError("apus: " + message + "\n")
         Glibc.exit(code)
     }
 }
