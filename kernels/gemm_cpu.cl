@@ -8,11 +8,14 @@
 // p0 * 32 * panels + q * 32 * kl. Rows and columns past the edge are zero.
 //
 // Launches: gemm_pack_a over (panels of A), gemm_pack_b over (panels of B), gemm_packed over (column groups, row
-// groups), all with work-groups of 1.
+// groups), all with work-groups of 1. gemm_rows does without the packing of A, gemm_small without any.
 
 #ifndef K_BLOCK
-#define K_BLOCK 256
+#define K_BLOCK 1024
 #endif
+
+// The same for gemm_small, whose panel of B is private.
+#define K_SMALL 256
 
 #define TILE_ROWS 12
 #define TILE_COLUMNS 32
@@ -149,8 +152,31 @@ static void store_row(
 
 #define DECLARE_SUMS(i) float16 low##i = (float16)(0.0f), high##i = (float16)(0.0f);
 #define ADD_PACKED(i) low##i += b0 * pa[i]; high##i += b1 * pa[i];
-#define STORE_ROW(i)                                                                                             \
-    if (i < rows) store_row(low##i, high##i, output + i * output_stride, columns, alpha, beta, bias, last, activation);
+#define SET_ROW(i)                                                                        \
+    vstore16(alpha * low##i, 0, output + i * output_stride);                               \
+    vstore16(alpha * high##i, 1, output + i * output_stride);
+#define UPDATE_ROW(i)                                                                      \
+    vstore16(alpha * low##i + beta * vload16(0, output + i * output_stride), 0, output + i * output_stride); \
+    vstore16(alpha * high##i + beta * vload16(1, output + i * output_stride), 1, output + i * output_stride);
+#define KEEP_ROW(i) vstore16(low##i, 2 * i, sums); vstore16(high##i, 2 * i + 1, sums);
+
+// Whole tiles without bias and activation go straight from the registers; the rest is finished row by row.
+#define STORE_TILE                                                                         \
+    if (rows >= TILE_ROWS && columns == TILE_COLUMNS && !(last && (bias || activation))) { \
+        if (beta == 0.0f) {                                                                \
+            FOR_TILE_ROWS(SET_ROW)                                                         \
+        } else {                                                                           \
+            FOR_TILE_ROWS(UPDATE_ROW)                                                      \
+        }                                                                                  \
+        return;                                                                            \
+    }                                                                                      \
+    float sums[TILE_ROWS * TILE_COLUMNS];                                                  \
+    FOR_TILE_ROWS(KEEP_ROW)                                                                \
+    for (int i = 0; i < TILE_ROWS && i < rows; ++i) {                                      \
+        store_row(                                                                         \
+            vload16(2 * i, sums), vload16(2 * i + 1, sums), output + i * output_stride, columns, alpha, beta, bias, \
+            last, activation);                                                             \
+    }
 
 static void tile_packed(
     __global const float *pa, __global const float *pb, long length, __global float *output,
@@ -164,7 +190,7 @@ static void tile_packed(
         pa += TILE_ROWS;
         pb += TILE_COLUMNS;
     }
-    FOR_TILE_ROWS(STORE_ROW)
+    STORE_TILE
 }
 
 __kernel void gemm_packed(
@@ -197,30 +223,48 @@ __kernel void gemm_packed(
 }
 
 
-// The same product with the rows of A read where they are: no packing of A pays when B is narrow.
-static void tile_rows(
-    __global const float *a0, long stride, __global const float *pb, long length,
-    __global float *output, long output_stride, long rows, long columns, float alpha, float beta,
-    __global const float *bias, int last, int activation) {
-    FOR_TILE_ROWS(DECLARE_SUMS)
-    __global const float *a3 = a0 + 3 * stride;
-    __global const float *a6 = a0 + 6 * stride;
-    __global const float *a9 = a0 + 9 * stride;
-    for (long p = 0; p < length; ++p) {
-        const float16 b0 = vload16(0, pb);
-        const float16 b1 = vload16(1, pb);
-#define ADD_THREE(base, x, y, z)                                                                                   \
-    low##x += b0 * base[p]; high##x += b1 * base[p];                                                               \
-    low##y += b0 * base[p + stride]; high##y += b1 * base[p + stride];                                             \
+#define ADD_THREE(base, x, y, z)                                                           \
+    low##x += b0 * base[p]; high##x += b1 * base[p];                                       \
+    low##y += b0 * base[p + stride]; high##y += b1 * base[p + stride];                     \
     low##z += b0 * base[p + 2 * stride]; high##z += b1 * base[p + 2 * stride];
-        ADD_THREE(a0, 0, 1, 2)
-        ADD_THREE(a3, 3, 4, 5)
-        ADD_THREE(a6, 6, 7, 8)
-        ADD_THREE(a9, 9, 10, 11)
-        pb += TILE_COLUMNS;
+#define CLAMP_ROW(i) const long row##i = min((long)i, rows - 1) * stride;
+#define ADD_CLAMPED(i) low##i += b0 * a0[row##i + p]; high##i += b1 * a0[row##i + p];
+
+// The same product with the rows of A read where they are; the panel of B may lie in private memory. A tile past the
+// edge reads its last row again instead of rows that are not there.
+#define DEFINE_TILE_ROWS(name, space)                                                      \
+    static void name(                                                                      \
+        __global const float *a0, long stride, space const float *pb, long b_stride, long length, \
+        __global float *output, long output_stride, long rows, long columns, float alpha, float beta, \
+        __global const float *bias, int last, int activation) {                            \
+        FOR_TILE_ROWS(DECLARE_SUMS)                                                        \
+        if (rows >= TILE_ROWS) {                                                           \
+            __global const float *a3 = a0 + 3 * stride;                                    \
+            __global const float *a6 = a0 + 6 * stride;                                    \
+            __global const float *a9 = a0 + 9 * stride;                                    \
+            for (long p = 0; p < length; ++p) {                                            \
+                const float16 b0 = vload16(0, pb);                                         \
+                const float16 b1 = vload16(1, pb);                                         \
+                ADD_THREE(a0, 0, 1, 2)                                                     \
+                ADD_THREE(a3, 3, 4, 5)                                                     \
+                ADD_THREE(a6, 6, 7, 8)                                                     \
+                ADD_THREE(a9, 9, 10, 11)                                                   \
+                pb += b_stride;                                                            \
+            }                                                                              \
+        } else {                                                                           \
+            FOR_TILE_ROWS(CLAMP_ROW)                                                       \
+            for (long p = 0; p < length; ++p) {                                            \
+                const float16 b0 = vload16(0, pb);                                         \
+                const float16 b1 = vload16(1, pb);                                         \
+                FOR_TILE_ROWS(ADD_CLAMPED)                                                 \
+                pb += b_stride;                                                            \
+            }                                                                              \
+        }                                                                                  \
+        STORE_TILE                                                                         \
     }
-    FOR_TILE_ROWS(STORE_ROW)
-}
+
+DEFINE_TILE_ROWS(tile_rows, __global)
+DEFINE_TILE_ROWS(tile_rows_private, __private)
 
 __kernel void gemm_rows(
     __global const float *a, long a_offset, long a_stride, __global const float *b, __global float *output,
@@ -241,10 +285,53 @@ __kernel void gemm_rows(
             for (long tile = first_tile; tile < last_tile; ++tile) {
                 const long row = tile * TILE_ROWS;
                 tile_rows(
-                    a + a_offset + row * a_stride + p0, a_stride, pb, length,
+                    a + a_offset + row * a_stride + p0, a_stride, pb, TILE_COLUMNS, length,
                     output + output_offset + row * output_stride + column, output_stride, m - row,
                     min(n - column, (long)TILE_COLUMNS), alpha, p0 == 0 ? beta : 1.0f,
                     flags & FLAG_BIAS ? bias + bias_offset + column : 0, last, activation);
+            }
+        }
+    }
+}
+
+// Small products in one launch: whole panels of a B that is not transposed are read where they are, others are
+// gathered in private memory by the work-item that needs them. Grid: (panels of B, row groups).
+__kernel void gemm_small(
+    __global const float *a, long a_offset, long a_stride, __global const float *b, long b_offset, long b_row_step,
+    long b_column_step, __global float *output, long output_offset, long output_stride, long m, long n, long k,
+    float alpha, float beta, __global const float *bias, long bias_offset, int flags, int activation,
+    int tiles_per_item) {
+    const long column = (long)get_global_id(0) * TILE_COLUMNS;
+    const long columns = min(n - column, (long)TILE_COLUMNS);
+    const long first_tile = (long)get_global_id(1) * tiles_per_item;
+    const long last_tile = min(first_tile + tiles_per_item, (m + TILE_ROWS - 1) / TILE_ROWS);
+    const bool reads_in_place = columns == TILE_COLUMNS && b_column_step == 1;
+    float gathered[K_SMALL * TILE_COLUMNS];
+    for (long p0 = 0; p0 == 0 || p0 < k; p0 += K_SMALL) {
+        const long length = min(k - p0, (long)K_SMALL);
+        const int last = p0 + K_SMALL >= k;
+        __global const float *block = b + b_offset + p0 * b_row_step + column * b_column_step;
+        if (!reads_in_place) {
+            for (long p = 0; p < length; ++p) {
+                for (int j = 0; j < TILE_COLUMNS; ++j) {
+                    gathered[p * TILE_COLUMNS + j] = j < columns ? block[p * b_row_step + j * b_column_step] : 0.0f;
+                }
+            }
+        }
+        for (long tile = first_tile; tile < last_tile; ++tile) {
+            const long row = tile * TILE_ROWS;
+            __global const float *pa = a + a_offset + row * a_stride + p0;
+            __global float *to = output + output_offset + row * output_stride + column;
+            __global const float *biases = flags & FLAG_BIAS ? bias + bias_offset + column : 0;
+            const float factor = p0 == 0 ? beta : 1.0f;
+            if (reads_in_place) {
+                tile_rows(
+                    pa, a_stride, block, b_row_step, length, to, output_stride, m - row, columns, alpha, factor,
+                    biases, last, activation);
+            } else {
+                tile_rows_private(
+                    pa, a_stride, gathered, TILE_COLUMNS, length, to, output_stride, m - row, columns, alpha, factor,
+                    biases, last, activation);
             }
         }
     }

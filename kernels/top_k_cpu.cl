@@ -7,7 +7,7 @@
 // Candidates may be cut into chunks, fixed by the shape, each with its own lists; top_k_merge joins them in order.
 
 #ifndef K_BLOCK
-#define K_BLOCK 256
+#define K_BLOCK 1024
 #endif
 
 #define TILE_ROWS 12

@@ -3,28 +3,32 @@ import Compute
 /// Sizes that the kernels of gemm_cpu.cl and top_k_cpu.cl share with the host.
 enum GemmTunables {
     /// Length of a block of the inner dimension: K_BLOCK.
-    static let kBlock = 512
+    static let kBlock = 1024
     /// The register tile.
     static let tileRows = 12
     static let tileColumns = 32
     /// Bytes of packed panels of one operand; larger operands are packed slab by slab.
     static let packedBytes = 64 << 20
-    /// Products narrower than this read the rows of A where they are: packing them would cost more than it saves.
-    static let narrowColumns = 512
+    /// Products of fewer rows and of fewer operations than this need no packing: gemm_small.
+    static let smallRows = 240
+    static let smallOperations = 2 * 192 * 192 * 192
     /// Work-groups that keep all threads busy although their speeds differ.
     static let busyGroups = 64
 }
 
 /// Dense products on CPU-class devices.
 ///
-/// Launches, for S slabs of op(b)'s columns and R slabs of op(a)'s rows (1 each below 64 MB of packed panels):
-/// S · (1 + R) when op(a) is read in place (not transposed and fewer than 512 columns of output), S · (1 + 2R)
-/// otherwise; 1 when the inner dimension is 0.
+/// Launches: 1 for small products whose A is not transposed. Else, for S slabs of op(b)'s columns and R slabs of op(a)'s
+/// rows (1 each below 64 MB of packed panels): S · 2 when A is not transposed, S · (1 + 2R) when it is; without the
+/// packing, when the inner dimension is 0.
 extension Lowering {
     func gemm(_ operation: Gemm) throws(ComputeError) {
         let (m, n, k) = (operation.m, operation.n, operation.k)
         typealias T = GemmTunables
-        let packsRows = operation.transposeA || n >= T.narrowColumns
+        if !operation.transposeA && m <= T.smallRows && 2 * m * n * k <= T.smallOperations {
+            return try gemmSmall(operation)
+        }
+        let packsRows = operation.transposeA
         let slabElements = T.packedBytes / MemoryLayout<Float>.size / max(k, 1)
         let rowSlab = packsRows ? max(slabElements / T.tileRows * T.tileRows, T.tileRows * 20) : max(m, 1)
         let columnSlab = max(slabElements / T.tileColumns * T.tileColumns, T.tileColumns * 8)
@@ -56,6 +60,33 @@ extension Lowering {
                 }
             }
         }
+    }
+
+    private func gemmSmall(_ operation: Gemm) throws(ComputeError) {
+        let b = operation.b
+        let tiles = ceilDivide(operation.m, GemmTunables.tileRows)
+        let panels = ceilDivide(operation.n, GemmTunables.tileColumns)
+        // Groups of some microseconds: more groups than threads, but not so many that starting them costs more.
+        let wanted = max(2 * operation.m * operation.n * operation.k >> 18, 2)
+        let tilesPerItem = max(tiles * panels / max(wanted, panels), 1)
+        launch(
+            "gemm_cpu", "gemm_small", grid: WorkSize(panels, ceilDivide(tiles, tilesPerItem)),
+            [
+                try matrix(operation.a), try vector(b),
+                [
+                    .long(operation.transposeB ? 1 : b.rowStride), .long(operation.transposeB ? b.rowStride : 1),
+                ],
+                try matrix(operation.output),
+                [
+                    .long(operation.m), .long(operation.n), .long(operation.k), .float(operation.alpha),
+                    .float(operation.beta),
+                ],
+                try vector(operation.bias, else: operation.output),
+                [
+                    .int(operation.bias == nil ? 0 : 1), .int(activationNumber(operation.activation)),
+                    .int(Int32(tilesPerItem)),
+                ],
+            ])
     }
 
     private func packA(
@@ -110,7 +141,7 @@ extension Lowering {
         let tiles = ceilDivide(rows, GemmTunables.tileRows)
         let panels = ceilDivide(columns, GemmTunables.tileColumns)
         var tilesPerItem = 20
-        // Rows that come from memory should come only once.
+        // Rows that come from memory should come from there only once.
         var panelsPerItem = readsRowsInPlace ? panels : 1
         func groups() -> Int { ceilDivide(tiles, tilesPerItem) * ceilDivide(panels, panelsPerItem) }
         while groups() < GemmTunables.busyGroups && panelsPerItem > 1 { panelsPerItem = ceilDivide(panelsPerItem, 2) }

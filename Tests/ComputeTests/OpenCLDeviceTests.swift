@@ -126,7 +126,7 @@ import Testing
         for _ in 0..<3 { try stream.replay(plan) }
         let after = stream.counters - before
         #expect(try stream.download(scores).storage.array == expected)
-        #expect(after.launches == 3 * (2 + 2 + 2) && after.allocations == 0)
+        #expect(after.launches == 3 * (2 + 1 + 1) && after.allocations == 0)
     }
 
     @Test func launchesAreCounted() throws {
@@ -140,7 +140,7 @@ import Testing
             let a = try stream.allocate(rows: size, columns: size)
             let c = try stream.allocate(rows: size, columns: size)
             #expect(try launches { try $0.fill(a, with: 1) } == 1)
-            #expect(try launches { try $0.gemm(a, a, into: c) } == (size < 512 ? 2 : 3))
+            #expect(try launches { try $0.gemm(a, a, into: c) } == (size < 240 ? 1 : 2))
             #expect(try launches { try $0.gemm(a, transposeA: true, a, into: c) } == 3)
             #expect(try launches { try $0.gram(a, into: c) } == 2)
         }

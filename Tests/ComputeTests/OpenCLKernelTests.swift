@@ -31,7 +31,7 @@ import Testing
 
     @Test(arguments: [
         (1, 1, 1), (12, 32, 16), (11, 31, 7), (13, 33, 17), (25, 65, 513), (100, 1, 40), (1, 100, 1030), (37, 530, 20),
-        (3, 5, 0), (300, 70, 64),
+        (3, 5, 0), (300, 70, 64), (254, 33, 1100), (245, 96, 300),
     ])
     func gemm(_ m: Int, _ n: Int, _ k: Int) throws {
         for (transposeA, transposeB) in [(false, false), (false, true), (true, false), (true, true)] {
