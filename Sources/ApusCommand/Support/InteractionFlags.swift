@@ -61,6 +61,9 @@ struct ReadingFlags: ParsableArguments {
     @Option(help: "Encoding of the text: detected, utf-8, gb18030, latin-1.")
     var encoding = TextEncoding.detected
 
+    @Flag(help: "Keep a binary cache beside the file (FILE.apuscache) that opens in milliseconds.")
+    var cache = false
+
     /// The options of the reader.
     func options(needsTimes: Bool, threads: Int?) throws -> InteractionOptions {
         var options = InteractionOptions()
@@ -92,8 +95,11 @@ struct ReadingFlags: ParsableArguments {
     func read(
         _ path: String, needsTimes: Bool, _ global: GlobalOptions, _ progress: ProgressDisplay
     ) throws -> Interactions {
-        let data = try InteractionReader.read(
-            path, options: options(needsTimes: needsTimes, threads: global.threads), progress: progress.handler)
+        let options = try options(needsTimes: needsTimes, threads: global.threads)
+        let data =
+            cache && path != "-"
+            ? try cached(path, options, global, progress)
+            : try InteractionReader.read(path, options: options, progress: progress.handler)
         let report = data.report
         var remarks: [String] = []
         if report.rowsSkipped > 0 {
@@ -114,6 +120,19 @@ struct ReadingFlags: ParsableArguments {
         global.remark(
             "read \(report.rowsRead) rows: \(data.count) interactions of \(data.users.count) users and "
                 + "\(data.items.count) items" + (remarks.isEmpty ? "" : "; " + remarks.joined(separator: ", ")))
+        return data
+    }
+
+    private func cached(
+        _ path: String, _ options: InteractionOptions, _ global: GlobalOptions, _ progress: ProgressDisplay
+    ) throws -> Interactions {
+        let (data, outcome) = try InteractionCache.read(path, options: options, progress: progress.handler)
+        let file = InteractionCache.path(for: path)
+        switch outcome {
+        case .opened: global.remark("opened the cache \(file)")
+        case .written(let refused): global.remark("wrote the cache \(file)" + (refused.map { " (\($0))" } ?? ""))
+        case .notWritten(let reason): global.remark("warning: the cache \(file) was not written: \(reason)")
+        }
         return data
     }
 }

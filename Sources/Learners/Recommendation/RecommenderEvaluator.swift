@@ -95,11 +95,6 @@ public struct RecommenderEvaluator {
         return result.metrics[0].value.value
     }
 
-    /// Name of the validation figure.
-    func validationName(_ options: RecommenderTrainingOptions) -> String {
-        options.factorization.feedback == .explicit ? "rmse" : options.validationMetric
-    }
-
     /// The model as it was before anyone was folded in: what did not occur in training has no factors.
     private func recommender(_ factors: FactorizationFactors) throws -> FactorizationRecommender {
         let columns = factors.items.columns

@@ -18,6 +18,9 @@ public struct RecommenderTrainingOptions: Sendable {
     public var refit = false
 
     public init() {}
+
+    /// Name of the validation figure.
+    var validationName: String { factorization.feedback == .explicit ? "rmse" : validationMetric }
 }
 
 /// Where a training stopped before its end.
@@ -82,9 +85,11 @@ public struct RecommenderTraining {
         if options.earlyStopping != nil && splitOptions.kind == .none {
             throw ParameterError("earlyStopping", "needs a split to validate on")
         }
-        let split = try interactions.split(splitOptions)
+        // Without a split the matrices are used as they are, not copied.
+        let split = splitOptions.kind == .none ? nil : try interactions.split(splitOptions)
         let data = try FactorizationData(
-            byUser: split.trainingByUser, byItem: split.trainingByItem, options: options.factorization)
+            byUser: split?.trainingByUser ?? interactions.byUser,
+            byItem: split?.trainingByItem ?? interactions.byItem, options: options.factorization)
         if let checkpoint, checkpoint.fingerprint != interactions.fingerprint {
             throw DataError("the checkpoint belongs to other data than these; resume with the file it was made from")
         }
@@ -92,10 +97,12 @@ public struct RecommenderTraining {
             data: data, options: checkpoint?.options ?? options.factorization, stream: stream,
             initial: checkpoint?.factors ?? warmStart, completedIterations: checkpoint?.history.iterations ?? 0)
         let prepared = monotonicSeconds()
-        let evaluator = RecommenderEvaluator(split: split, stream: stream)
+        let evaluator = split.map { RecommenderEvaluator(split: $0, stream: stream) }
         var loop = TrainingLoop(
             trainer: trainer, evaluator: evaluator,
-            validationSet: split.validationSet.map { .init($0, training: split.trainingByUser) }, options: options,
+            validationSet: split.flatMap { split in
+                split.validationSet.map { .init($0, training: split.trainingByUser) }
+            }, options: options,
             history: checkpoint?.history ?? TrainingHistory(), best: checkpoint?.best)
         func state(_ loop: TrainingLoop) throws -> FactorizationCheckpoint {
             FactorizationCheckpoint(
@@ -110,16 +117,17 @@ public struct RecommenderTraining {
         guard finished else { throw InterruptedTraining(checkpoint: try state(loop)) }
         let factors = try loop.best ?? trainer.factors()
         let trained = monotonicSeconds()
-        let heldOut = RecommenderEvaluator.HeldOut(split.testSet, training: split.trainingByUser)
-        let evaluation =
-            heldOut.truth.entryCount > 0
-            ? try evaluator.evaluate(factors, on: heldOut, cutoffs: options.cutoffs) : nil
+        var evaluation: RecommenderEvaluator.Result?
+        if let split, let evaluator, split.test.entryCount > 0 {
+            evaluation = try evaluator.evaluate(
+                factors, on: .init(split.testSet, training: split.trainingByUser), cutoffs: options.cutoffs)
+        }
         let evaluated = monotonicSeconds()
         var complete: FactorizationFactors
         if options.refit && splitOptions.kind != .none {
             complete = try refit(iterations: loop.history.bestIteration > 0 ? loop.history.bestIteration : nil)
         } else {
-            complete = try completed(factors, split: split)
+            complete = try split.map { try completed(factors, split: $0) } ?? factors
         }
         complete = try finite(complete)
         let done = monotonicSeconds()
@@ -129,7 +137,7 @@ public struct RecommenderTraining {
                 seen: interactions.byUser,
                 provenance: provenance(split: splitOptions, data: data, iterations: loop.history, evaluation)),
             history: loop.history, metrics: evaluation?.metrics ?? [], baselines: evaluation?.baselines ?? [],
-            evaluated: evaluation?.evaluated ?? 0, warning: split.warning,
+            evaluated: evaluation?.evaluated ?? 0, warning: split?.warning,
             seconds: (prepared - start, trained - prepared + done - evaluated, evaluated - trained),
             options: trainer.options)
     }

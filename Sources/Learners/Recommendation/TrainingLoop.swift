@@ -3,7 +3,7 @@ import Core
 /// The iterations of one training, with validation, early stopping and progress.
 struct TrainingLoop {
     let trainer: FactorizationTrainer
-    let evaluator: RecommenderEvaluator
+    let evaluator: RecommenderEvaluator?
     /// What early stopping judges by.
     let validationSet: RecommenderEvaluator.HeldOut?
     let options: RecommenderTrainingOptions
@@ -13,7 +13,7 @@ struct TrainingLoop {
     private let began = monotonicSeconds()
 
     init(
-        trainer: FactorizationTrainer, evaluator: RecommenderEvaluator,
+        trainer: FactorizationTrainer, evaluator: RecommenderEvaluator?,
         validationSet: RecommenderEvaluator.HeldOut?, options: RecommenderTrainingOptions, history: TrainingHistory,
         best: FactorizationFactors?
     ) {
@@ -49,7 +49,7 @@ struct TrainingLoop {
             var figures: [(name: String, value: Double)] = []
             if let loss = report.loss { figures.append(("loss", loss)) }
             if let validation = history.validation.last {
-                figures.append((evaluator.validationName(options), abs(validation)))
+                figures.append((options.validationName, abs(validation)))
             }
             let decision = progress?(
                 ProgressReport(
@@ -61,7 +61,7 @@ struct TrainingLoop {
     }
 
     private mutating func validate() throws {
-        guard let validationSet, validationSet.truth.entryCount > 0 else {
+        guard let evaluator, let validationSet, validationSet.truth.entryCount > 0 else {
             throw DataError("nothing is left to validate on; use fewer held-out data or no early stopping")
         }
         let factors = try trainer.factors()
