@@ -158,6 +158,4 @@ extension Lowering {
         case .tanh: 3
         }
     }
-
-    func roundUp(_ value: Int, _ grain: Int) -> Int { ceilDivide(value, grain) * grain }
 }

@@ -177,3 +177,6 @@ final class Lowering {
 
 /// a / b, rounded up; both at least 0 and 1.
 func ceilDivide(_ a: Int, _ b: Int) -> Int { (a + b - 1) / b }
+
+/// The next multiple of `grain`.
+func roundUp(_ value: Int, _ grain: Int) -> Int { ceilDivide(value, grain) * grain }
