@@ -153,7 +153,7 @@ static void store_row(
     if (i < rows) store_row(low##i, high##i, output + i * output_stride, columns, alpha, beta, bias, last, activation);
 
 static void tile_packed(
-    __global const float *restrict pa, __global const float *restrict pb, long length, __global float *output,
+    __global const float *pa, __global const float *pb, long length, __global float *output,
     long output_stride, long rows, long columns, float alpha, float beta, __global const float *bias, int last,
     int activation) {
     FOR_TILE_ROWS(DECLARE_SUMS)
@@ -199,7 +199,7 @@ __kernel void gemm_packed(
 
 // The same product with the rows of A read where they are: no packing of A pays when B is narrow.
 static void tile_rows(
-    __global const float *restrict a0, long stride, __global const float *restrict pb, long length,
+    __global const float *a0, long stride, __global const float *pb, long length,
     __global float *output, long output_stride, long rows, long columns, float alpha, float beta,
     __global const float *bias, int last, int activation) {
     FOR_TILE_ROWS(DECLARE_SUMS)

@@ -97,8 +97,10 @@ APUS_INLINE long APUS_NAME(scratch_floats)(long d, long longest) {
 // Asks for the fixed vectors of up to `count` more entries, when those before the row's entry `used` are done with, so
 // that the memory works while the tiles compute.
 APUS_FUNCTION void APUS_NAME(prefetch_rows)(APUS_NAME(Row) *row, long used, long count) {
-    long end = row->prefetched + count, limit = row->begin + used + row->lookahead;
+    long limit = row->begin + used + row->lookahead;
     limit = limit < row->prefetch_end ? limit : row->prefetch_end;
+    if (row->prefetched < row->begin + used) row->prefetched = row->begin + used;
+    long end = row->prefetched + count;
     end = end < limit ? end : limit;
     if (end <= row->prefetched) return;
     for (long e = row->prefetched; e < end; ++e) {
@@ -111,43 +113,55 @@ APUS_FUNCTION void APUS_NAME(prefetch_rows)(APUS_NAME(Row) *row, long used, long
 }
 
 // Adds the products of a panel of k vectors to all tiles of a packed triangle, and, if there is a target,
-// sum of target[e] * vector_e to the right-hand side.
+// sum of target[e] * vector_e to the right-hand side. Between the tiles it asks for up to `ahead` vectors more, those
+// before the row's entry `used` being done with.
 APUS_FUNCTION void APUS_NAME(accumulate)(APUS_NAME(Row) *row, long slabs, long remainder, long slab_stride, long k,
                                          __global const float *target, long used, long ahead) {
     __global const float *first = row->panel + 256;
+    __global float *tile = row->triangle;
     long share = (2 * ahead + slabs * (slabs + 1) - 1) / (slabs * (slabs + 1));
     // Slabs of rows go in pairs; one left over is the first, which has but one tile.
-    for (long i = slabs % 2 > 0 ? -1 : 0; i < slabs; i += 2) {
-        __global const float *rows = first + i * slab_stride, *rows2 = rows + slab_stride;
-        __global float *tile = APUS_TILE_ROW(row->triangle, i), *tile2 = APUS_TILE_ROW(row->triangle, i + 1);
-        if (i > 0) {
-            if (remainder <= 4) {
-                APUS_NAME(pair4)(first + 12, rows, rows2, k, tile + 192, tile2 + 192, 1.0f);
-            } else if (remainder <= 8) {
-                APUS_NAME(pair8)(first + 8, rows, rows2, k, tile + 128, tile2 + 128, 1.0f);
-            } else if (remainder <= 12) {
-                APUS_NAME(pair12)(first + 4, rows, rows2, k, tile + 64, tile2 + 64, 1.0f);
-            } else {
-                APUS_NAME(pair16)(first, rows, rows2, k, tile, tile2, 1.0f);
-            }
-            APUS_NAME(prefetch_rows)(row, used, 2 * share);
-            for (long j = 1; j < i; ++j) {
-                APUS_NAME(pair16)(first + j * slab_stride, rows, rows2, k, tile + 256 * j, tile2 + 256 * j, 1.0f);
-                APUS_NAME(prefetch_rows)(row, used, 2 * share);
-            }
+    if (slabs % 2 > 0) {
+        if (remainder <= 4) {
+            APUS_NAME(tile4)(first + 12, first, k, tile + 192, 1.0f);
+        } else if (remainder <= 8) {
+            APUS_NAME(tile8)(first + 8, first, k, tile + 128, 1.0f);
+        } else if (remainder <= 12) {
+            APUS_NAME(tile12)(first + 4, first, k, tile + 64, 1.0f);
+        } else {
+            APUS_NAME(tile16)(first, first, k, tile, 1.0f);
         }
-        if (i >= 0) {
-            if (target) {
-                APUS_NAME(pair8_right)(rows, rows, rows2, k, tile + 256 * i, tile2 + 256 * i, target,
-                                       row->right + 16 * i);
+        if (target) APUS_NAME(add_product)(first, target, k, 1.0f, row->right);
+        APUS_NAME(prefetch_rows)(row, used, share);
+    }
+    for (long i = slabs % 2; i < slabs; i += 2) {
+        __global const float *rows = first + i * slab_stride, *rows2 = rows + slab_stride;
+        __global float *tile2 = APUS_TILE_ROW(row->triangle, i + 1);
+        tile = APUS_TILE_ROW(row->triangle, i);
+        for (long j = 0; j <= i; ++j) {
+            __global const float *columns = first + j * slab_stride;
+            __global float *to = tile + 256 * j, *to2 = tile2 + 256 * j;
+            long width = j > 0 ? 16 : remainder;
+            if (width <= 4) {
+                APUS_NAME(pair4)(columns + 12, rows, rows2, k, to + 192, to2 + 192, 1.0f);
+            } else if (width <= 8) {
+                APUS_NAME(pair8)(columns + 8, rows, rows2, k, to + 128, to2 + 128, 1.0f);
+            } else if (width <= 12) {
+                APUS_NAME(pair12)(columns + 4, rows, rows2, k, to + 64, to2 + 64, 1.0f);
             } else {
-                APUS_NAME(pair8)(rows, rows, rows2, k, tile + 256 * i, tile2 + 256 * i, 1.0f);
+                if (j == i && target) {
+                    APUS_NAME(pair8_right)(columns, rows, rows2, k, to, to2, target, row->right + 16 * i);
+                } else {
+                    APUS_NAME(pair8)(columns, rows, rows2, k, to, to2, 1.0f);
+                }
+                APUS_NAME(prefetch_rows)(row, used, share);
+                APUS_NAME(pair8)(columns + 8, rows, rows2, k, to + 128, to2 + 128, 1.0f);
             }
             APUS_NAME(prefetch_rows)(row, used, share);
-            APUS_NAME(pair8)(rows + 8, rows, rows2, k, tile + 256 * i + 128, tile2 + 256 * i + 128, 1.0f);
-            APUS_NAME(prefetch_rows)(row, used, share);
-        } else if (target) {
-            APUS_NAME(add_product)(rows2, target, k, 1.0f, row->right);
+            if (j == i && target && width <= 12) {
+                APUS_NAME(add_product)(rows, target, k, 1.0f, row->right + 16 * i);
+                APUS_NAME(add_product)(rows2, target, k, 1.0f, row->right + 16 * i + 16);
+            }
         }
         APUS_NAME(tile16)(rows2, rows2, k, tile2 + 256 * (i + 1), 1.0f);
         APUS_NAME(prefetch_rows)(row, used, share);
@@ -308,9 +322,8 @@ APUS_INLINE float APUS_NAME(factor_cost)(float m) {
 
 // Cycles, roughly, of one vector's share in the tiles of m rows.
 APUS_INLINE float APUS_NAME(tile_cost)(long m) {
-    long slabs = (m + 15) / 16, remainder = m - 16 * (slabs - 1);
-    long first = remainder <= 8 ? 8 : remainder <= 12 ? 12 : 16;
-    return 0.53f * (float)(first * slabs + 8 * slabs * (slabs - 1));
+    long slabs = (m + 15) / 16, remainder = m - 16 * (slabs - 1), first = (remainder + 3) / 4 * 4;
+    return 0.55f * (float)(first * slabs + 8 * slabs * (slabs - 1));
 }
 
 // Solves the coordinates start ... start + width - 1 exactly, by the cheaper of the two systems.
@@ -431,8 +444,8 @@ APUS_FUNCTION float APUS_NAME(pass)(APUS_NAME(Row) *row, int kind, int backward,
         vstore16(-r * product, 0, factor);
         APUS_AXPY8
     }
-    float4 half = squares.lo + squares.hi;
-    return (half.s0 + half.s2) + (half.s1 + half.s3);
+    float4 folded = squares.lo + squares.hi;
+    return (folded.s0 + folded.s2) + (folded.s1 + folded.s3);
 }
 
 #define APUS_HALF(v) ((v).lo + (v).hi)

@@ -114,6 +114,9 @@
         }                                                                                                              \
         APUS_LIST##COUNT(APUS_TILE_STORE)                                                                              \
     }
+APUS_TILE(4)
+APUS_TILE(8)
+APUS_TILE(12)
 APUS_TILE(16)
 
 // The same for two slabs of rows at once: one broadcast serves two products, so that the loads keep up.
@@ -191,13 +194,15 @@ APUS_INLINE long APUS_NAME(triangle)(long slabs) { return 128 * slabs * (slabs +
 // `scale` becomes p^(-1/2), and `right` the part of y = L^-1 right that belongs to this tile. A pivot that rounding has
 // driven below `smallest` is raised to it, so that what was positive definite stays so.
 #define APUS_FACTOR_LOAD(n, i) float16 c##n = vload16(i, tile);
-#define APUS_FACTOR_UPDATE(n, k, m, l) c##m = APUS_FMA((float16)(-c##n.s##m), u, c##m);
-#define APUS_FACTOR_STEP(n, k)                                                                                         \
+#define APUS_FACTOR_UPDATE(n, k, m, l) c##m = APUS_FMA((float16)(-c##n.s##m), v, c##m);
+// The next pivot is worked out by itself, ahead of the vectors: the division waits for nothing else.
+#define APUS_FACTOR_STEP(n, k, m)                                                                                      \
     {                                                                                                                  \
-        float p = c##n.s##n;                                                                                           \
         p = p > smallest[k] ? p : smallest[k];                                                                         \
         scale[k] = p;                                                                                                  \
-        float16 u = APUS_KEEP_AFTER(k, c##n *(float16)(1.0f / p));                                                     \
+        float inverse = 1.0f / p, next = c##n.s##m;                                                                    \
+        p = c##m.s##m - next * next * inverse;                                                                         \
+        float16 v = c##n *(float16)(inverse), u = APUS_KEEP_AFTER(k, v);                                               \
         APUS_AFTER_##n(APUS_FACTOR_UPDATE, n, k) y = APUS_FMA((float16)(-y.s##n), u, y);                               \
         vstore16(u, k, tile);                                                                                          \
     }
@@ -205,7 +210,13 @@ APUS_FUNCTION void APUS_NAME(factor_tile)(__global float *tile, __global const f
                                           __global float *right) {
     APUS_LIST16(APUS_FACTOR_LOAD)
     float16 y = vload16(0, right);
-    APUS_LIST16(APUS_FACTOR_STEP)
+    float p = c0.s0;
+    APUS_FACTOR_STEP(0, 0, 1) APUS_FACTOR_STEP(1, 1, 2) APUS_FACTOR_STEP(2, 2, 3) APUS_FACTOR_STEP(3, 3, 4)
+    APUS_FACTOR_STEP(4, 4, 5) APUS_FACTOR_STEP(5, 5, 6) APUS_FACTOR_STEP(6, 6, 7) APUS_FACTOR_STEP(7, 7, 8)
+    APUS_FACTOR_STEP(8, 8, 9) APUS_FACTOR_STEP(9, 9, a) APUS_FACTOR_STEP(a, 10, b) APUS_FACTOR_STEP(b, 11, c)
+    APUS_FACTOR_STEP(c, 12, d) APUS_FACTOR_STEP(d, 13, e) APUS_FACTOR_STEP(e, 14, f)
+    scale[15] = p > smallest[15] ? p : smallest[15];
+    vstore16((float16)(0.0f), 15, tile);
     float16 s = (float16)(1.0f) / APUS_SQRT(vload16(0, scale));
     vstore16(s, 0, scale);
     vstore16(y * s, 0, right);

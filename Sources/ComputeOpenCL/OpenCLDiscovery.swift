@@ -75,7 +75,9 @@ extension OpenCLDevice {
         let limits = DeviceLimits(
             computeUnits: Int(units), memoryBytes: Int(clamping: memory),
             largestAllocationBytes: Int(clamping: largest),
-            localMemoryBytes: Int(clamping: local), sharesHostMemory: deviceClass == .cpu || unified != 0)
+            localMemoryBytes: Int(clamping: local),
+            // The simulator Oclgrind takes wrapped memory for uninitialised, and would report every read of it.
+            sharesHostMemory: (deviceClass == .cpu || unified != 0) && !identity.model.hasPrefix("Oclgrind"))
         return OpenCLDeviceDescription(
             identity: identity, limits: limits,
             unusableReason: unusableReason(device, identity, extensions: string(CL_DEVICE_EXTENSIONS)),

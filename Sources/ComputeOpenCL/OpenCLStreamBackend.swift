@@ -2,10 +2,6 @@ import COpenCL
 import Compute
 import Core
 
-#if canImport(Glibc)
-    import Glibc
-#endif
-
 /// One in-order command queue with its own kernel objects and its own pool.
 final class OpenCLStreamBackend: StreamBackend {
     let context: OpenCLContext
@@ -18,6 +14,17 @@ final class OpenCLStreamBackend: StreamBackend {
 
     /// Uploads up to here are copied aside, so that the host need not wait for the queue.
     private static let stagedBytes = 1 << 20
+    /// Bytes of such copies that may be pending.
+    private static let stagedBytesInAll = 16 << 20
+    private var staged: [Staged] = []
+
+    /// A copy of uploaded bytes that the queue has yet to read. Their ends are asked for, not called back: the simulator
+    /// Oclgrind calls back before it reads.
+    private struct Staged {
+        let memory: UnsafeMutableRawPointer
+        let byteCount: Int
+        let event: cl_event
+    }
 
     private struct KernelName: Hashable {
         let program: ProgramName
@@ -43,6 +50,7 @@ final class OpenCLStreamBackend: StreamBackend {
 
     deinit {
         clFinish(queue)
+        freeStaging(before: staged.count)
         for kernel in kernels.values { clReleaseKernel(kernel) }
         clReleaseCommandQueue(queue)
         clReleaseCommandQueue(profilingQueue)
@@ -80,6 +88,7 @@ final class OpenCLStreamBackend: StreamBackend {
                     queue, target.buffer, cl_bool(CL_TRUE), byteOffset, byteCount, source, 0, nil, nil), "upload")
             return
         }
+        try freeStaging()
         let staging = UnsafeMutableRawPointer.allocate(byteCount: byteCount, alignment: 64)
         staging.copyMemory(from: source, byteCount: byteCount)
         var event: cl_event?
@@ -89,14 +98,27 @@ final class OpenCLStreamBackend: StreamBackend {
             staging.deallocate()
             throw openCLError(code, device: context.name, operation: "upload")
         }
-        defer { clReleaseEvent(event) }
-        let registered = clSetEventCallback(event, CL_COMPLETE, { _, _, staging in staging?.deallocate() }, staging)
-        if registered != CL_SUCCESS {
-            var pending: cl_event? = event
-            let waited = clWaitForEvents(1, &pending)
-            staging.deallocate()
-            try check(waited, "upload")
+        staged.append(Staged(memory: staging, byteCount: byteCount, event: event))
+    }
+
+    /// Frees the copies whose uploads are done; waits for all of them when they have become many.
+    private func freeStaging() throws(ComputeError) {
+        if staged.reduce(0, { $0 + $1.byteCount }) > Self.stagedBytesInAll { try finish() }
+        let pending = staged.firstIndex { staged in
+            var status: cl_int = CL_QUEUED
+            let size = MemoryLayout<cl_int>.size
+            let key = cl_event_info(CL_EVENT_COMMAND_EXECUTION_STATUS)
+            return clGetEventInfo(staged.event, key, size, &status, nil) != CL_SUCCESS || status > CL_COMPLETE
         }
+        freeStaging(before: pending ?? staged.count)
+    }
+
+    private func freeStaging(before end: Int) {
+        for upload in staged[..<end] {
+            clReleaseEvent(upload.event)
+            upload.memory.deallocate()
+        }
+        staged.removeFirst(end)
     }
 
     func download(
@@ -111,6 +133,7 @@ final class OpenCLStreamBackend: StreamBackend {
 
     func finish() throws(ComputeError) {
         try check(clFinish(queue), "finish")
+        freeStaging(before: staged.count)
     }
 
     private func own(_ storage: any DeviceStorage) throws(ComputeError) -> OpenCLStorage {

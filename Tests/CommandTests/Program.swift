@@ -12,9 +12,9 @@ enum Program {
 
     /// The program lies beside the test bundle.
     static let path: String = {
-        var buffer = [UInt8](repeating: 0, count: 4096)
-        let count = buffer.withUnsafeMutableBytes { readlink("/proc/self/exe", $0.baseAddress!, $0.count) }
-        let own = String(decoding: buffer[0..<max(count, 0)], as: UTF8.self)
+        guard let real = realpath("/proc/self/exe", nil) else { return "apus" }
+        defer { free(real) }
+        let own = String(cString: real)
         return (own.lastIndex(of: "/").map { String(own[...$0]) } ?? "") + "apus"
     }()
 

@@ -161,7 +161,7 @@ import Testing
             "{", "}", "\"", "[", "]", ",", ":", "\\u", "-1", "99999999999999999999", "a", "\\ud83d",
         ]
         .map { Array($0.utf8) }
-        for round in 0..<20_000 {
+        for round in 0..<8_000 {
             var bytes = original
             let base = UInt64(round) * 64
             for step in 0..<UInt64(1 + random.integer(base, below: 4)) {
@@ -188,7 +188,7 @@ import Testing
                 }
             } catch is DataError {}
         }
-        #expect(opened > 100 && opened < 20_000)
+        #expect(opened > 100 && opened < 8_000)
     }
 
     /// Without sync, for the thousands of files of a fuzzing run.

@@ -41,6 +41,7 @@ import Testing
         let text = "user,item,rating\r\na,x,1\r\n\r\nb,y,2\r\nc,z,3"
         let data = try read([0xEF, 0xBB, 0xBF] + Array(text.utf8))
         #expect(entries(data) == ["a/x": 1, "b/y": 2, "c/z": 3])
+        #expect(try read("rating,user,item\r\n1,a,x\r\n2,b,y\r\n").items.strings == ["x", "y"])
         // A carriage return inside a line is text: records end at newlines only.
         #expect(try read("user,item\na\rb,x\n").users.strings == ["a\rb"])
         #expect(try read("user,item\na\u{2028}b,x\u{85}\n").items.strings == ["x\u{85}"])

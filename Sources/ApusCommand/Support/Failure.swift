@@ -42,9 +42,8 @@ enum Failure {
             Output.finish()
             Glibc.exit(0)
         }
-        let prefix = "Error: "
         leave(
-            message.hasPrefix(prefix) ? String(message.dropFirst(prefix.count)) : message,
+            message.hasPrefix("Error: ") ? String(message.dropFirst(7)) : message,
             code == .validationFailure ? usage : failure)
     }
 

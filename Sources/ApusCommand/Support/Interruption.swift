@@ -5,57 +5,53 @@ import Synchronization
     import Glibc
 #endif
 
-/// Ctrl-C and SIGTERM: the first asks the work to stop at its next safe point, the second ends the process at once,
-/// leaving no temporary files.
+/// Ctrl-C and SIGTERM: the first asks the work to stop at its next safe point, the second ends the process at once.
 enum Interruption {
     /// Set by the first signal; progress handlers read it.
     static let flag = CancellationFlag()
+
     private static let signals = Atomic<Int>(0)
-    /// Where a handler wakes the thread that ends the process; -1 without one.
-    private static let wakeUp = Atomic<Int32>(-1)
+    /// The end of a pipe that the handler writes to; −1 before ``install()``.
+    private static let pipeEnd = Atomic<Int32>(-1)
 
     static func install() {
         signal(SIGPIPE, SIG_IGN)
-        // A limit on file sizes is then an error of the write, with a message.
+        // A write past the limit of file sizes is to fail with words, not to end the process.
         signal(SIGXFSZ, SIG_IGN)
-        startLastThread()
+        startLeaver()
         for number in [SIGINT, SIGTERM] {
-            signal(number) { _ in
-                // Only atomics and calls that are safe in a signal handler: removing files takes a lock.
+            let before = signal(number) { _ in
+                // Only atomics and calls that are safe in a signal handler.
                 Interruption.flag.cancel()
                 guard Interruption.signals.add(1, ordering: .relaxed).newValue > 1 else { return }
                 var byte: UInt8 = 0
-                let number = errno
-                let descriptor = Interruption.wakeUp.load(ordering: .relaxed)
-                if descriptor < 0 || write(descriptor, &byte, 1) != 1 { _exit(130) }
-                errno = number
+                if write(Interruption.pipeEnd.load(ordering: .relaxed), &byte, 1) != 1 { _exit(130) }
             }
+            // What the caller (nohup, a shell's background) has ignored stays ignored.
+            if unsafeBitCast(before, to: Int.self) == unsafeBitCast(SIG_IGN, to: Int.self) { signal(number, SIG_IGN) }
         }
     }
 
-    /// A thread that waits for the second signal. Without it (the system gives no thread) the handler ends the process
-    /// itself.
-    private static func startLastThread() {
+    /// Starts the thread that clears unfinished files away and ends the process, which a signal handler may not do.
+    private static func startLeaver() {
         var ends: [Int32] = [-1, -1]
         guard pipe(&ends) == 0 else { return }
-        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
         var thread = pthread_t()
-        let status = pthread_create(
+        let code = pthread_create(
             &thread, nil,
             { argument in
+                let end = Int32(truncatingIfNeeded: Int(bitPattern: argument))
                 var byte: UInt8 = 0
-                let descriptor = Int32(Int(bitPattern: argument))
-                while read(descriptor, &byte, 1) < 0 && errno == EINTR {}
+                while read(end, &byte, 1) != 1 {}
+                ProgressDisplay.clearLine()
                 AtomicFile.removeUnfinished()
-                _exit(130)
+                _exit(Failure.interrupted)
             }, UnsafeMutableRawPointer(bitPattern: Int(ends[0])))
-        guard status == 0 else {
-            close(ends[0])
-            close(ends[1])
-            return
+        if code == 0 {
+            pipeEnd.store(ends[1], ordering: .relaxed)
+        } else {
+            for end in ends { close(end) }
         }
-        pthread_detach(thread)
-        wakeUp.store(ends[1], ordering: .relaxed)
     }
 
     /// Throws `CancellationError` after a signal.
