@@ -2,6 +2,8 @@ import Glibc
 import Testing
 
 /// Ctrl-C: the first saves what there is, the second ends at once.
+///
+/// A shell starts its background work with Ctrl-C ignored, and the program respects that: `env` takes it back.
 @Suite struct InterruptionTests {
     @Test func trainingIsResumedToTheSameAnswers() throws {
         let folder = TemporaryFolder()
@@ -14,7 +16,7 @@ import Testing
         let checkpoint = folder.path + "/broken.apus.checkpoint"
         let broken = try Program.shell(
             """
-            "$APUS" \(training("broken").joined(separator: " ")) & process=$!
+            env --default-signal=INT "$APUS" \(training("broken").joined(separator: " ")) & process=$!
             while kill -0 $process && [ ! -e \(checkpoint) ]; do sleep 0.01; done
             kill -INT $process; wait $process
             """)
@@ -51,7 +53,7 @@ import Testing
         // Stopped, then woken with both signals waiting: no safe point is reached between them.
         let result = try Program.shell(
             """
-            "$APUS" synth interactions --interactions 400000000 --users 1000000 --output \(folder.path)/a & process=$!
+            env --default-signal=INT "$APUS" synth interactions --interactions 400000000 --users 1000000 --output \(folder.path)/a & process=$!
             while kill -0 $process && [ -z "$(ls -A \(folder.path))" ]; do sleep 0.01; done
             kill -STOP $process; kill -INT $process; kill -TERM $process; kill -CONT $process
             wait $process
