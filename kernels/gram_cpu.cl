@@ -14,10 +14,13 @@
 #define STEP_ROWS 64
 #define RUN_STEPS 8
 
+// Compiled once a kernel instead of once a place of use.
+#define SHARED __attribute__((noinline)) static
+
 #define FOR_TILE_ROWS(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11)
 
 // Copies rows x (width <= BLOCK) elements to rows of BLOCK, zeros beyond the width.
-static void load_block(__global const float *from, long stride, int rows, int width, float *to) {
+SHARED void load_block(__global const float *from, long stride, int rows, int width, float *to) {
     if (width == BLOCK) {
         for (int r = 0; r < rows; ++r) {
             for (int v = 0; v < BLOCK / 16; ++v) vstore16(vload16(v, from + r * stride), v, to + r * BLOCK);
@@ -40,7 +43,7 @@ static void load_block(__global const float *from, long stride, int rows, int wi
     vstore16(vload16(0, sums + i * BLOCK) + low##i, 0, sums + i * BLOCK);         \
     vstore16(vload16(1, sums + i * BLOCK) + high##i, 1, sums + i * BLOCK);
 
-static void add_tile(const float *pa, const float *pb, int rows, float *sums) {
+SHARED void add_tile(const float *pa, const float *pb, int rows, float *sums) {
     FOR_TILE_ROWS(DECLARE_SUMS)
     for (int r = 0; r < rows; ++r) {
         const float16 b0 = vload16(0, pb);

@@ -21,6 +21,9 @@
 // Lists are sorted at the end of this launch.
 #define FLAG_LAST 8
 
+// Compiled once a kernel instead of once a place of use.
+#define SHARED __attribute__((noinline)) static
+
 #define FOR_TILE_ROWS(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11)
 
 static bool is_worse(float score, int index, float other_score, int other_index) {
@@ -28,7 +31,7 @@ static bool is_worse(float score, int index, float other_score, int other_index)
 }
 
 // Puts an entry in place of the root and lets it sink.
-static void replace_root(__global float *scores, __global int *indices, long count, float score, int index) {
+SHARED void replace_root(__global float *scores, __global int *indices, long count, float score, int index) {
     long place = 0;
     for (;;) {
         long child = 2 * place + 1;
@@ -43,7 +46,7 @@ static void replace_root(__global float *scores, __global int *indices, long cou
     indices[place] = index;
 }
 
-static void clear_list(__global float *scores, __global int *indices, long k) {
+SHARED void clear_list(__global float *scores, __global int *indices, long k) {
     for (long place = 0; place < k; ++place) {
         scores[place] = -INFINITY;
         indices[place] = -1;
@@ -51,7 +54,7 @@ static void clear_list(__global float *scores, __global int *indices, long k) {
 }
 
 // Heap sort: the worst goes last.
-static void sort_list(__global float *scores, __global int *indices, long k) {
+SHARED void sort_list(__global float *scores, __global int *indices, long k) {
     for (long end = k - 1; end > 0; --end) {
         const float score = scores[end];
         const int index = indices[end];
@@ -62,7 +65,7 @@ static void sort_list(__global float *scores, __global int *indices, long k) {
 }
 
 // Whether an index is among the ascending column_indices[first ..< last].
-static bool is_listed(__global const int *column_indices, long first, long last, int index) {
+SHARED bool is_listed(__global const int *column_indices, long first, long last, int index) {
     while (first < last) {
         const long middle = first + (last - first) / 2;
         const int found = column_indices[middle];
@@ -78,7 +81,7 @@ static bool is_listed(__global const int *column_indices, long first, long last,
 #define STORE_SUMS(i) vstore16(low##i, 2 * i, tile); vstore16(high##i, 2 * i + 1, tile);
 
 // The 12 x 32 products of one panel of queries and one of candidates.
-static void score_tile(
+SHARED void score_tile(
     __global const float *queries, long query_panels, long query_panel, __global const float *candidates,
     long candidate_panels, long candidate_panel, long d, float *tile) {
     FOR_TILE_ROWS(DECLARE_SUMS)

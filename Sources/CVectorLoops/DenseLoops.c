@@ -2,21 +2,44 @@
 #include <math.h>
 #include "Vectors.h"
 
+// In double precision: squares of large elements would overflow, and those of small ones vanish.
 APUS_VECTOR_CLONES
 void apus_row_norms(const float *x, int64_t stride, int64_t columns, int64_t begin, int64_t end, bool squared,
                     float *out) {
     for (int64_t i = begin; i < end; i++) {
-        float sum = apus_dot(x + i * stride, x + i * stride, columns);
-        out[i] = squared ? sum : sqrtf(sum);
+        const float *row = x + i * stride;
+        apus_double16 s = 0;
+        int64_t j = 0;
+        for (; j + 16 <= columns; j += 16) {
+            apus_double16 v = __builtin_convertvector(APUS_LOAD(row + j), apus_double16);
+            s += v * v;
+        }
+        double sum = 0;
+        for (int lane = 0; lane < 16; lane++) sum += s[lane];
+        for (; j < columns; j++) sum += (double)row[j] * row[j];
+        out[i] = (float)(squared ? sum : sqrt(sum));
     }
 }
 
+// Sixteen columns at a time in registers where rows are short; else a few thousand sums stay in the nearest cache.
 APUS_VECTOR_CLONES
 void apus_column_sums(const float *x, int64_t stride, int64_t columns, int64_t begin, int64_t end, double *partial) {
-    for (int64_t j = 0; j < columns; j++) partial[j] = 0;
+    int64_t j = 0;
+    for (int64_t k = 0; k < columns; k++) partial[k] = 0;
+    if (columns > 64) {
+        for (int64_t i = begin; i < end; i++) {
+            const float *row = x + i * stride;
+            for (j = 0; j < columns; j++) partial[j] += row[j];
+        }
+        return;
+    }
+    for (; j + 16 <= columns; j += 16) {
+        apus_double16 s = 0;
+        for (int64_t i = begin; i < end; i++) s += __builtin_convertvector(APUS_LOAD(x + i * stride + j), apus_double16);
+        for (int lane = 0; lane < 16; lane++) partial[j + lane] = s[lane];
+    }
     for (int64_t i = begin; i < end; i++) {
-        const float *row = x + i * stride;
-        for (int64_t j = 0; j < columns; j++) partial[j] += row[j];
+        for (int64_t k = j; k < columns; k++) partial[k] += x[i * stride + k];
     }
 }
 
@@ -164,5 +187,12 @@ void apus_add_to_double(const float *x, int64_t stride, int64_t rows, int64_t co
                         int64_t sum_stride) {
     for (int64_t i = 0; i < rows; i++) {
         for (int64_t j = 0; j < columns; j++) sum[i * sum_stride + j] += x[i * stride + j];
+    }
+}
+
+APUS_VECTOR_CLONES
+void apus_sum_parts(double *sums, int64_t parts, int64_t stride, int64_t begin, int64_t end) {
+    for (int64_t part = 1; part < parts; part++) {
+        for (int64_t i = begin; i < end; i++) sums[i] += sums[part * stride + i];
     }
 }

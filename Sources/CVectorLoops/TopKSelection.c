@@ -1,14 +1,7 @@
 #include "TopKSelection.h"
 #include <math.h>
-#include <stdlib.h>
+#include "TopKSelectionInline.h"
 #include "Vectors.h"
-
-APUS_INLINE uint64_t key_of(float score, int32_t index) {
-    uint32_t bits;
-    memcpy(&bits, &score, 4);
-    bits = bits & 0x80000000u ? ~bits : bits | 0x80000000u;
-    return ((uint64_t)bits << 32) | (0xFFFFFFFFu - (uint32_t)index);
-}
 
 APUS_INLINE float score_of(uint64_t key) {
     uint32_t bits = (uint32_t)(key >> 32);
@@ -26,55 +19,70 @@ void apus_top_k_start(apus_top_k *state, uint64_t *keys, int64_t capacity, int64
     state->threshold = -INFINITY;
 }
 
-// Moves the k greatest keys to the front (Hoare's quickselect, median of three).
+// Moves the keys above a pivot, the median of three, in front of it and returns where it then stands. Keys are distinct.
+// Without branches that depend on a key: none could be predicted.
+static int64_t partition(uint64_t *keys, int64_t count) {
+    uint64_t a = keys[0], b = keys[count / 2], c = keys[count - 1];
+    int64_t at = a > b ? (b > c ? count / 2 : (a > c ? count - 1 : 0)) : (a > c ? 0 : (b > c ? count - 1 : count / 2));
+    uint64_t pivot = keys[at];
+    keys[at] = keys[count - 1];
+    keys[count - 1] = pivot;
+    int64_t above = 0;
+    for (int64_t i = 0; i < count - 1; i++) {
+        uint64_t key = keys[i];
+        keys[i] = keys[above];
+        keys[above] = key;
+        above += key > pivot;
+    }
+    keys[count - 1] = keys[above];
+    keys[above] = pivot;
+    return above;
+}
+
+// Moves the k greatest keys to the front (quickselect).
 static void keep_best(uint64_t *keys, int64_t count, int64_t k) {
-    int64_t low = 0, high = count - 1;
-    while (low < high) {
-        int64_t middle = low + (high - low) / 2;
-        uint64_t a = keys[low], b = keys[middle], c = keys[high];
-        uint64_t pivot = a > b ? (b > c ? b : (a > c ? c : a)) : (a > c ? a : (b > c ? c : b));
-        int64_t i = low, j = high;
-        while (i <= j) {
-            while (keys[i] > pivot) i++;
-            while (keys[j] < pivot) j--;
-            if (i <= j) {
-                uint64_t t = keys[i];
-                keys[i++] = keys[j];
-                keys[j--] = t;
-            }
+    while (count > 1) {
+        int64_t place = partition(keys, count);
+        if (place == k || place == k - 1) return;
+        if (place > k) {
+            count = place;
+        } else {
+            keys += place + 1;
+            count -= place + 1;
+            k -= place + 1;
         }
-        if (k - 1 <= j) high = j;
-        else if (k - 1 >= i) low = i;
-        else return;
     }
 }
 
-static void compact(apus_top_k *state) {
+// Sorts descending (quicksort, insertion for short ranges; the longer part last, in the loop).
+static void sort_keys(uint64_t *keys, int64_t count) {
+    while (count > 24) {
+        int64_t place = partition(keys, count);
+        int64_t rest = count - place - 1;
+        if (place < rest) {
+            sort_keys(keys, place);
+            keys += place + 1;
+            count = rest;
+        } else {
+            sort_keys(keys + place + 1, rest);
+            count = place;
+        }
+    }
+    for (int64_t i = 1; i < count; i++) {
+        uint64_t key = keys[i];
+        int64_t j = i;
+        for (; j > 0 && keys[j - 1] < key; j--) keys[j] = keys[j - 1];
+        keys[j] = key;
+    }
+}
+
+void apus_top_k_compact(apus_top_k *state) {
     if (state->count < state->k) return;
     keep_best(state->keys, state->count, state->k);
     state->count = state->k;
     uint64_t least = state->keys[0];
     for (int64_t i = 1; i < state->k; i++) least = state->keys[i] < least ? state->keys[i] : least;
     state->threshold = score_of(least);
-}
-
-APUS_INLINE bool is_excluded(const int32_t *excluded, int64_t count, int32_t index) {
-    int64_t low = 0, high = count;
-    while (low < high) {
-        int64_t middle = (low + high) / 2;
-        if (excluded[middle] < index) low = middle + 1;
-        else high = middle;
-    }
-    return low < count && excluded[low] == index;
-}
-
-APUS_INLINE void offer_one(apus_top_k *state, float score, int32_t index, const int32_t *excluded,
-                           int64_t excluded_count) {
-    // Candidates come by ascending index, so one that equals the k-th score loses to it.
-    if (!(score > state->threshold)) return;
-    if (excluded && is_excluded(excluded, excluded_count, index)) return;
-    state->keys[state->count++] = key_of(score + 0.0f, index);
-    if (state->count == state->capacity) compact(state);
 }
 
 APUS_VECTOR_CLONES
@@ -98,24 +106,19 @@ void apus_top_k_offer(apus_top_k *state, const float *scores, int64_t count, int
             int lane = __builtin_ctzll(mask);
             mask &= mask - 1;
             float score = scores[i + lane] + (bias ? bias[i + lane] : 0);
-            offer_one(state, score, first_index + (int32_t)(i + lane), excluded, excluded_count);
+            apus_top_k_offer_one(state, score, first_index + (int32_t)(i + lane), excluded, excluded_count);
         }
     }
     for (; i < count; i++) {
-        offer_one(state, scores[i] + (bias ? bias[i] : 0), first_index + (int32_t)i, excluded, excluded_count);
+        apus_top_k_offer_one(state, scores[i] + (bias ? bias[i] : 0), first_index + (int32_t)i, excluded, excluded_count);
     }
 }
 
 void apus_top_k_merge(apus_top_k *state, const uint64_t *keys, int64_t count) {
     for (int64_t i = 0; i < count; i++) {
         state->keys[state->count++] = keys[i];
-        if (state->count == state->capacity) compact(state);
+        if (state->count == state->capacity) apus_top_k_compact(state);
     }
-}
-
-static int descending(const void *a, const void *b) {
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return x < y ? 1 : x > y ? -1 : 0;
 }
 
 int64_t apus_top_k_finish(apus_top_k *state) {
@@ -123,16 +126,7 @@ int64_t apus_top_k_finish(apus_top_k *state) {
         keep_best(state->keys, state->count, state->k);
         state->count = state->k;
     }
-    if (state->count <= 32) {
-        for (int64_t i = 1; i < state->count; i++) {
-            uint64_t key = state->keys[i];
-            int64_t j = i;
-            for (; j > 0 && state->keys[j - 1] < key; j--) state->keys[j] = state->keys[j - 1];
-            state->keys[j] = key;
-        }
-    } else {
-        qsort(state->keys, (size_t)state->count, sizeof(uint64_t), descending);
-    }
+    sort_keys(state->keys, state->count);
     return state->count;
 }
 

@@ -86,23 +86,25 @@ extension CPUBackend {
         }
     }
 
-    /// Sums of chunks of rows in double precision, added up in the order of the chunks.
+    /// Sums of chunks of rows in double precision, added up in the order of the chunks; wide matrices are cut into
+    /// bands of columns too.
     func columnSums(_ sums: ColumnSums) {
         let (rows, columns) = (sums.input.rows, sums.input.columns)
-        let size = Chunks.rows(columns: columns, elements: 1 << 18)
+        let band = min(columns, 2048)
+        let bands = Chunks.count(columns, size: band)
+        let size = max(Chunks.rows(columns: band, elements: 1 << 17), Chunks.count(rows, size: 256))
         let chunks = max(Chunks.count(rows, size: size), 1)
-        let partial = HostBuffer<Double>(repeating: 0, count: chunks * columns)
-        pool.parallelFor(chunks) { chunk, _ in
+        let partial = HostBuffer<Double>(uninitializedCount: chunks * columns)
+        pool.parallelFor(chunks * bands) { task, _ in
+            let (chunk, band) = (task / bands, Chunks.range(task % bands, count: columns, size: band))
             let range = Chunks.range(chunk, count: rows, size: size)
             apus_column_sums(
-                sums.input.floats, Int64(sums.input.rowStride), Int64(columns), Int64(range.lowerBound),
-                Int64(max(range.upperBound, range.lowerBound)), partial.baseAddress + chunk * columns)
+                sums.input.floats + band.lowerBound, Int64(sums.input.rowStride), Int64(band.count),
+                Int64(range.lowerBound), Int64(range.upperBound),
+                partial.baseAddress + chunk * columns + band.lowerBound)
         }
-        for column in 0..<columns {
-            var sum = 0.0
-            for chunk in 0..<chunks { sum += partial[chunk * columns + column] }
-            sums.output.floats[column] = Float(sum)
-        }
+        apus_sum_parts(partial.baseAddress, Int64(chunks), Int64(columns), 0, Int64(columns))
+        for column in 0..<columns { sums.output.floats[column] = Float(partial[column]) }
     }
 
     // MARK: Sparse

@@ -8,10 +8,10 @@ enum GemmTunables {
     static let tileRows = 12
     static let tileColumns = 32
     /// Bytes of packed panels of one operand; larger operands are packed slab by slab.
-    static let packedBytes = 64 << 20
+    static let packedBytes = 96 << 20
     /// Products of fewer rows and of fewer operations than this need no packing: gemm_small.
-    static let smallRows = 240
-    static let smallOperations = 2 * 192 * 192 * 192
+    static let smallRows = 264
+    static let smallOperations = 2 * 256 * 256 * 256
     /// Work-groups that keep all threads busy although their speeds differ.
     static let busyGroups = 64
 }
@@ -19,7 +19,7 @@ enum GemmTunables {
 /// Dense products on CPU-class devices.
 ///
 /// Launches: 1 for small products whose A is not transposed. Else, for S slabs of op(b)'s columns and R slabs of op(a)'s
-/// rows (1 each below 64 MB of packed panels): S · 2 when A is not transposed, S · (1 + 2R) when it is; without the
+/// rows (1 each below 96 MB of packed panels): S · 2 when A is not transposed, S · (1 + 2R) when it is; without the
 /// packing, when the inner dimension is 0.
 extension Lowering {
     func gemm(_ operation: Gemm) throws(ComputeError) {
@@ -141,8 +141,8 @@ extension Lowering {
         let tiles = ceilDivide(rows, GemmTunables.tileRows)
         let panels = ceilDivide(columns, GemmTunables.tileColumns)
         var tilesPerItem = 20
-        // Rows that come from memory should come from there only once.
-        var panelsPerItem = readsRowsInPlace ? panels : 1
+        // Rows read in place are used for several panels while they are in the cache.
+        var panelsPerItem = readsRowsInPlace ? (panels <= 8 ? panels : 4) : 1
         func groups() -> Int { ceilDivide(tiles, tilesPerItem) * ceilDivide(panels, panelsPerItem) }
         while groups() < GemmTunables.busyGroups && panelsPerItem > 1 { panelsPerItem = ceilDivide(panelsPerItem, 2) }
         while groups() < GemmTunables.busyGroups && tilesPerItem > 1 { tilesPerItem = ceilDivide(tilesPerItem, 2) }

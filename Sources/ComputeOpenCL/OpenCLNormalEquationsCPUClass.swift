@@ -16,7 +16,7 @@ extension Lowering {
         let longest = (0..<sparse.rows).reduce(0) { max($0, sparse.entryCount(ofRow: $1)) }
         let rowsPerClaim = min(max(sparse.rows / 1024, 1), 64)
         let items = max(min(context.computeUnits, ceilDivide(sparse.rows, rowsPerClaim)), 1)
-        let stride = roundUp(NormalEquationsScratch.floats(d: d, longestRow: longest), 16)
+        let stride = roundUp(normalEquationsScratch(d: d, longestRow: longest), 16)
         let scratch = try scratch(byteCount: items * stride * MemoryLayout<Float>.size)
         let claims = try self.scratch(byteCount: MemoryLayout<Int32>.size)
         launch(
@@ -35,17 +35,14 @@ extension Lowering {
                 ],
             ])
     }
-}
 
-/// The scratch memory of kernels/normal_equations_cpu.cl; a kernel that is given less does nothing.
-enum NormalEquationsScratch {
-    /// APUS_PANEL: vectors or coordinates of a panel.
-    private static let panel = 128
-    /// APUS_GATHER_BYTES: vectors of a long row that are copied together.
-    private static let gatherBytes = 8 << 20
-
-    /// Floats for one work-item, for vectors of `d` elements and rows of up to `longestRow` entries.
-    static func floats(d: Int, longestRow: Int) -> Int {
+    /// Floats of scratch memory for one work-item, for vectors of `d` elements and rows of up to `longestRow` entries:
+    /// `scratch_floats` of the kernel, which does nothing when it is given less.
+    private func normalEquationsScratch(d: Int, longestRow: Int) -> Int {
+        // APUS_PANEL: vectors or coordinates of a panel.
+        let panel = 128
+        // APUS_GATHER_BYTES: vectors of a long row that are copied together.
+        let gatherBytes = 8 << 20
         let wide = roundUp(d, 16)
         let slabs = wide / 16 + 1
         let gathered = max(min(gatherBytes / 4 / wide, roundUp(longestRow, 16)) / 8 * 8, 8)

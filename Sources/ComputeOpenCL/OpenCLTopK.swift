@@ -3,7 +3,7 @@ import Compute
 /// The best candidates of each query on CPU-class devices.
 ///
 /// Launches: up to 8 queries 1, or 2 when candidates are cut into chunks; more queries 1 + 2Q for each slab of
-/// candidates (64 MB of packed panels) and Q slabs of queries, and 1 more when candidates are cut into chunks.
+/// candidates (96 MB of packed panels) and Q slabs of queries, and 1 more when candidates are cut into chunks.
 extension Lowering {
     private enum Flag {
         static let bias = 1

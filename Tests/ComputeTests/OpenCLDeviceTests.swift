@@ -140,7 +140,7 @@ import Testing
             let a = try stream.allocate(rows: size, columns: size)
             let c = try stream.allocate(rows: size, columns: size)
             #expect(try launches { try $0.fill(a, with: 1) } == 1)
-            #expect(try launches { try $0.gemm(a, a, into: c) } == (size < 240 ? 1 : 2))
+            #expect(try launches { try $0.gemm(a, a, into: c) } == (size < 264 ? 1 : 2))
             #expect(try launches { try $0.gemm(a, transposeA: true, a, into: c) } == 3)
             #expect(try launches { try $0.gram(a, into: c) } == 2)
         }

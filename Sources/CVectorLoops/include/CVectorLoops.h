@@ -7,3 +7,4 @@
 #include "SparseLoops.h"
 #include "SparseOrder.h"
 #include "TopKSelection.h"
+#include "TopKTiles.h"

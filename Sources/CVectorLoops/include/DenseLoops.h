@@ -28,3 +28,6 @@ void apus_random_uniform(uint64_t seed, uint64_t stream, uint64_t start, int64_t
 /// sum[i] += x[i] for a tile of rows x columns.
 void apus_add_to_double(const float *x, int64_t stride, int64_t rows, int64_t columns, double *sum,
                         int64_t sum_stride);
+
+/// sums[i] += sums[part * stride + i] for begin <= i < end, part by part from 1 on.
+void apus_sum_parts(double *sums, int64_t parts, int64_t stride, int64_t begin, int64_t end);

@@ -6,7 +6,7 @@
 // A candidate is one 64-bit key: the score's bits, mapped so that greater floats are greater integers, above the
 // complement of its index. Greater keys are better: the higher score, and among equal scores the lower index.
 
-/// State of one query. `keys` has room for `capacity` >= 2 * k + 16 keys.
+/// State of one query. `keys` has room for `capacity` > k keys, twice as many to be fast; k >= 1.
 typedef struct apus_top_k {
     uint64_t *keys;
     int64_t count;
