@@ -124,14 +124,7 @@ public final class RecommenderTraining {
             items: FactorizationData.occupiedRows(split.trainingByItem)
         )
         let phase = TrainingPhase(split: &split, options: options, stream: stream)
-        let (loop, finished) = try phase.run(resuming: checkpoint, warmStart: warmStart, progress: progress) { loop in
-            if let checkpoints, loop.history.iterations % checkpoints.every == 0 {
-                try state(loop).save(to: checkpoints.path)
-            }
-        }
-        guard finished else { throw InterruptedTraining(checkpoint: try state(loop)) }
-        let factors = try loop.best ?? loop.trainer.factors()
-        let (history, trainedOptions) = (loop.history, loop.trainer.options)
+        let (factors, history, trainedOptions) = try train(phase, checkpoint, warmStart, progress)
         let trained = monotonicSeconds()
         var evaluation: RecommenderEvaluator.Result?
         if split.test.entryCount > 0 {
@@ -162,6 +155,20 @@ public final class RecommenderTraining {
                 phase.prepareSeconds, trained - start - phase.prepareSeconds + done - evaluated, evaluated - trained
             ),
             options: trainedOptions)
+    }
+
+    /// In a function of its own, so that the trainer and all that it holds are gone when it returns.
+    private func train(
+        _ phase: TrainingPhase, _ checkpoint: FactorizationCheckpoint?, _ warmStart: FactorizationFactors?,
+        _ progress: ProgressHandler?
+    ) throws -> (FactorizationFactors, TrainingHistory, FactorizationOptions) {
+        let (loop, finished) = try phase.run(resuming: checkpoint, warmStart: warmStart, progress: progress) { loop in
+            if let checkpoints, loop.history.iterations % checkpoints.every == 0 {
+                try state(loop).save(to: checkpoints.path)
+            }
+        }
+        guard finished else { throw InterruptedTraining(checkpoint: try state(loop)) }
+        return (try loop.best ?? loop.trainer.factors(), loop.history, loop.trainer.options)
     }
 
     private func state(_ loop: TrainingLoop) throws -> FactorizationCheckpoint {

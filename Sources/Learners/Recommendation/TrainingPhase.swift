@@ -29,12 +29,7 @@ final class TrainingPhase {
         afterIteration: (TrainingLoop) throws -> Void
     ) throws -> (loop: TrainingLoop, finished: Bool) {
         let start = monotonicSeconds()
-        guard let items = byItem else { preconditionFailure("a training phase runs once") }
-        byItem = nil
-        let data = try FactorizationData(byUser: byUser, byItem: items, options: options.factorization)
-        let trainer = try FactorizationTrainer(
-            data: data, options: checkpoint?.options ?? options.factorization, stream: stream,
-            initial: checkpoint?.factors ?? warmStart, completedIterations: checkpoint?.history.iterations ?? 0)
+        let trainer = try makeTrainer(resuming: checkpoint, warmStart: warmStart)
         prepareSeconds = monotonicSeconds() - start
         var loop = TrainingLoop(
             trainer: trainer, evaluator: evaluator,
@@ -42,5 +37,16 @@ final class TrainingPhase {
             history: checkpoint?.history ?? TrainingHistory(), best: checkpoint?.best)
         let finished = try loop.run(progress: progress, afterIteration: afterIteration)
         return (loop, finished)
+    }
+
+    /// In a function of its own, so that nothing holds the original values once the trainer has its own.
+    private func makeTrainer(
+        resuming checkpoint: FactorizationCheckpoint?, warmStart: FactorizationFactors?
+    ) throws -> FactorizationTrainer {
+        guard let items = byItem.take() else { preconditionFailure("a training phase runs once") }
+        return try FactorizationTrainer(
+            data: try FactorizationData(byUser: byUser, byItem: items, options: options.factorization),
+            options: checkpoint?.options ?? options.factorization, stream: stream,
+            initial: checkpoint?.factors ?? warmStart, completedIterations: checkpoint?.history.iterations ?? 0)
     }
 }
