@@ -16,6 +16,8 @@ static const char gram_cpu[] = {
 static const char normal_equations_cpu[] = {
 #embed "../../kernels/tiles_cpu.cl"
     ,
+#embed "../../kernels/normal_equations_exact_cpu.cl"
+    ,
 #embed "../../kernels/normal_equations_cpu.cl"
 };
 static const char reductions_cpu[] = {

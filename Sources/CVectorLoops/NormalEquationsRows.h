@@ -1,5 +1,6 @@
 // The kernels' text once more, as functions of the name and instruction set that the including file has set.
 #include "../../kernels/tiles_cpu.cl"
+#include "../../kernels/normal_equations_exact_cpu.cl"
 #include "../../kernels/normal_equations_cpu.cl"
 
 static void APUS_NAME(solve_rows)(const struct apus_normal_equations *problem, int64_t row_begin, int64_t row_end,
