@@ -15,10 +15,22 @@ final class SharedStorage: @unchecked Sendable {
     deinit { HostMemory.deallocate(base, byteCount: byteCount) }
 
     /// Views `count` elements from a byte offset on.
-    func buffer<Element: BitwiseCopyable>(_ type: Element.Type, at offset: Int, count: Int) -> HostBuffer<Element> {
+    ///
+    /// - Parameter givingBack: whether the view is the only one of its pages, which then go back to the system with it
+    ///   while other parts of the block live on.
+    func buffer<Element: BitwiseCopyable>(
+        _ type: Element.Type, at offset: Int, count: Int, givingBack: Bool = false
+    ) -> HostBuffer<Element> {
         precondition(offset + count * MemoryLayout<Element>.stride <= byteCount)
-        let start = (base + offset).bindMemory(to: Element.self, capacity: max(count, 1))
-        return HostBuffer(viewing: start, count: count, release: { _ = self })
+        let address = base + offset
+        let start = address.bindMemory(to: Element.self, capacity: max(count, 1))
+        let pages =
+            givingBack && offset % HostMemory.alignment == 0
+            ? count * MemoryLayout<Element>.stride / HostMemory.alignment * HostMemory.alignment : 0
+        return HostBuffer(viewing: start, count: count) {
+            if pages > 0 { madvise(address, pages, MADV_DONTNEED) }
+            withExtendedLifetime(self) {}
+        }
     }
 
     static func aligned(_ byteCount: Int) -> Int {
@@ -263,8 +275,8 @@ struct Transposition {
         let pointers = HostBuffer<Int64>(uninitializedCount: matrix.columns + 1)
         let half = SharedStorage.aligned(entries * 4)
         let memory = storage.flatMap { $0.byteCount >= 2 * half ? $0 : nil } ?? SharedStorage(byteCount: 2 * half)
-        let indices = memory.buffer(Int32.self, at: 0, count: entries)
-        let values = memory.buffer(Float.self, at: half, count: entries)
+        let indices = memory.buffer(Int32.self, at: 0, count: entries, givingBack: true)
+        let values = memory.buffer(Float.self, at: half, count: entries, givingBack: true)
         let portions = SparseOrder.portions(threads: threads, entries: entries, buckets: matrix.columns)
         var bounds = [0]
         for row in 0..<matrix.rows

@@ -3,7 +3,9 @@ import Core
 extension InteractionSplit {
     /// Divides `data`, of which parts are let go as soon as they are not needed, so that a caller who keeps no copy pays
     /// for the division with little memory.
-    static func make(_ data: inout Interactions?, _ options: SplitOptions) throws -> InteractionSplit {
+    public static func dividing(
+        _ data: inout Interactions?, by options: SplitOptions
+    ) throws -> InteractionSplit {
         try options.validate()
         switch options.kind {
         case .none:
@@ -11,7 +13,9 @@ extension InteractionSplit {
                 users: [], foldIn: nil, test: RowBuilder().matrix(columns: data!.items.count), unseenItemEntries: 0,
                 usersDropped: 0)
             return InteractionSplit(
-                trainingByUser: data!.byUser, trainingByItem: data!.byItem, testSet: none,
+                trainingByUser: data!.byUser, trainingByItem: data!.byItem,
+                heldOut: HostSparseMatrix(rows: data!.users.count, columns: data!.items.count, entries: []),
+                testSet: none,
                 validationSet: options.validation ? none : nil, warning: nil, cutTime: nil)
         case .users: return try makeFolded(&data, options)
         case .time, .random, .leaveLastOut: return try makeFromEntries(&data, options)
@@ -31,26 +35,30 @@ extension InteractionSplit {
         let test = data!.evaluationSet(training, known) { parts[$0] == .test }
         let validation = options.validation ? data!.evaluationSet(training, known) { parts[$0] == .validation } : nil
         try requireSomething(test, options)
+        let heldOut = data!.selected(count: parts.count { $0 != .training }) { parts[$0] != .training }
         data = nil
         return InteractionSplit(
-            trainingByUser: training, trainingByItem: transpose(training), testSet: test, validationSet: validation,
-            warning: warning, cutTime: cutTime)
+            trainingByUser: training, trainingByItem: transpose(training), heldOut: heldOut, testSet: test,
+            validationSet: validation, warning: warning, cutTime: cutTime)
     }
 
     /// A split with users held out entirely.
     private static func makeFolded(_ data: inout Interactions?, _ options: SplitOptions) throws -> InteractionSplit {
         let (testUsers, validationUsers) = try data!.heldOutUsers(options)
         data = data!.withoutItemsAndTimes()
-        let training = data!.withoutRows(testUsers + validationUsers)
+        var isHeldOut = [Bool](repeating: false, count: data!.byUser.rows)
+        for user in testUsers + validationUsers { isHeldOut[user] = true }
+        let training = data!.keepingRows { !isHeldOut[$0] }
         guard training.entryCount > 0 else { throw DataError("the users split leaves nothing to learn from") }
         let known = knownItems(training)
         let test = data!.foldedSet(testUsers, known, options)
         let validation = options.validation ? data!.foldedSet(validationUsers, known, options) : nil
         try requireSomething(test, options)
+        let heldOut = data!.keepingRows { isHeldOut[$0] }
         data = nil
         return InteractionSplit(
-            trainingByUser: training, trainingByItem: transpose(training), testSet: test, validationSet: validation,
-            warning: nil, cutTime: nil)
+            trainingByUser: training, trainingByItem: transpose(training), heldOut: heldOut, testSet: test,
+            validationSet: validation, warning: nil, cutTime: nil)
     }
 
     private static func transpose(_ training: HostSparseMatrix) -> HostSparseMatrix {
@@ -148,21 +156,17 @@ extension Interactions {
             options.validation ? order.dropFirst(size).prefix(size).map { eligible[$0] }.sorted() : []
         return (testUsers, validationUsers)
     }
-
-    func withoutRows(_ rows: [Int]) -> HostSparseMatrix {
-        var held = [Bool](repeating: false, count: byUser.rows)
-        var kept = count
-        for user in rows {
-            held[user] = true
-            kept -= byUser.range(ofRow: user).count
-        }
+    /// The matrix with the other rows emptied.
+    func keepingRows(where keeps: (Int) -> Bool) -> HostSparseMatrix {
+        var kept = 0
+        for user in 0..<byUser.rows where keeps(user) { kept += byUser.range(ofRow: user).count }
         let pointers = HostBuffer<Int64>(repeating: 0, count: byUser.rows + 1)
         let columns = HostBuffer<Int32>(uninitializedCount: kept)
         let values = HostBuffer<Float>(uninitializedCount: kept)
         var place = 0
         for user in 0..<byUser.rows {
             let range = byUser.range(ofRow: user)
-            if !held[user] {
+            if keeps(user) {
                 (columns.baseAddress + place).update(
                     from: byUser.columnIndices.baseAddress + range.lowerBound, count: range.count)
                 (values.baseAddress + place).update(

@@ -89,8 +89,10 @@ public struct EvaluationSet: Sendable {
 public struct InteractionSplit: Sendable {
     /// What is learnt from, in the numbering of the whole; rows of held-out users are empty.
     public let trainingByUser: HostSparseMatrix
-    /// Its transpose.
-    public let trainingByItem: HostSparseMatrix
+    /// Its transpose; empty once ``takeTrainingByItem()`` was called.
+    public private(set) var trainingByItem: HostSparseMatrix
+    /// users × items: all that is not learnt from, also what no set could use; empty rows for the others.
+    public let heldOut: HostSparseMatrix
     /// The set that judges the finished model.
     public let testSet: EvaluationSet
     /// The set for choosing parameters and early stopping, if one was asked for.
@@ -106,6 +108,14 @@ public struct InteractionSplit: Sendable {
     public var foldIn: HostSparseMatrix? { testSet.foldIn }
     /// What is to be found.
     public var test: HostSparseMatrix { testSet.test }
+
+    /// Hands over ``trainingByItem`` and keeps none of it, so that its new owner can let it go.
+    public mutating func takeTrainingByItem() -> HostSparseMatrix {
+        defer {
+            trainingByItem = HostSparseMatrix(rows: trainingByItem.rows, columns: trainingByItem.columns, entries: [])
+        }
+        return trainingByItem
+    }
 }
 
 /// A file read and divided; the whole isn't kept.
@@ -120,6 +130,17 @@ public struct DividedInteractions: Sendable {
     public let report: ReadReport
     /// Identifies the whole and the way it was read.
     public let fingerprint: DataFingerprint
+
+    public init(
+        users: IdentifierIndex, items: IdentifierIndex, split: InteractionSplit, report: ReadReport,
+        fingerprint: DataFingerprint
+    ) {
+        self.users = users
+        self.items = items
+        self.split = split
+        self.report = report
+        self.fingerprint = fingerprint
+    }
 }
 
 extension InteractionReader {
@@ -134,7 +155,7 @@ extension InteractionReader {
         try split.validate()
         var data: Interactions? = try read(path, options: options, progress: progress)
         let (users, items, report, fingerprint) = (data!.users, data!.items, data!.report, data!.fingerprint)
-        let parts = try InteractionSplit.make(&data, split)
+        let parts = try InteractionSplit.dividing(&data, by: split)
         return DividedInteractions(users: users, items: items, split: parts, report: report, fingerprint: fingerprint)
     }
 }
@@ -160,7 +181,7 @@ extension Interactions {
     ///   there, or nothing is left to learn or to find.
     public func split(_ options: SplitOptions) throws -> InteractionSplit {
         var data: Interactions? = self
-        return try InteractionSplit.make(&data, options)
+        return try InteractionSplit.dividing(&data, by: options)
     }
 
     /// Where every entry of `byUser` goes, what the reader must know, and the cut of a split by time.

@@ -88,11 +88,11 @@ struct TrainALSCommand: ParsableCommand {
     }
 
     /// The options of the training, given what the file turned out to have.
-    func trainingOptions(_ interactions: Interactions) -> RecommenderTrainingOptions {
+    func trainingOptions(_ report: ReadReport) -> RecommenderTrainingOptions {
         var options = RecommenderTrainingOptions()
-        options.factorization = factorization(hasValues: interactions.report.columnsByRole["value"] != nil)
+        options.factorization = factorization(hasValues: report.columnsByRole["value"] != nil)
         options.split = SplitOptions(
-            kind: split ?? (interactions.report.hasTimeColumn ? .time : .random), seed: seed,
+            kind: split ?? (report.hasTimeColumn ? .time : .random), seed: seed,
             testFraction: testFraction, heldOutUserFraction: heldOutUsers)
         options.earlyStopping = earlyStopping
         options.validationMetric = validationMetric
@@ -140,15 +140,20 @@ struct TrainALSCommand: ParsableCommand {
         let device = try deviceOption.open(global)
         let stream = try device.makeStream()
         let needsTimes = split == nil || split == .time || split == .leaveLastOut
-        let interactions = try data.read(needsTimes: needsTimes, global, progress)
+        var divided: DividedInteractions? = try data.readDivided(
+            by: { trainingOptions($0).effectiveSplit }, needsTimes: needsTimes, global, progress)
+        let summary = DataSummary(divided!)
         let titles = try itemNames.map {
-            try ItemTitles.read($0, columns: itemNamesColumns, delimiter: nil, items: interactions.items)
+            try ItemTitles.read($0, columns: itemNamesColumns, delimiter: nil, items: divided!.items)
         }
         let loaded = monotonicSeconds()
-        let options = trainingOptions(interactions)
-        try plan(interactions, options.factorization, device: device, stream: stream)
+        let options = trainingOptions(divided!.report)
+        try plan(divided!.split, options.factorization, device: device, stream: stream)
+        let warm = warmModel?.tables(users: divided!.users, items: divided!.items)
 
-        var training = RecommenderTraining(interactions: interactions, options: options, stream: stream)
+        let training = RecommenderTraining(divided: divided!, options: options, stream: stream)
+        // The training lets go of the interactions when it can; nobody else may hold them then.
+        divided = nil
         training.request = ["arguments": arguments.joined(separator: "\u{1F}")]
         training.itemTitles = titles
         let statePath = checkpoint ?? output + ".checkpoint"
@@ -157,9 +162,7 @@ struct TrainALSCommand: ParsableCommand {
         }
         let result: RecommenderTrainingResult
         do {
-            result = try training.run(
-                resuming: state, warmStart: warmModel?.tables(users: interactions.users, items: interactions.items),
-                progress: progress.handler)
+            result = try training.run(resuming: state, warmStart: warm, progress: progress.handler)
         } catch let interruption as InterruptedTraining {
             ProgressDisplay.clearLine()
             try interruption.checkpoint.save(to: statePath)
@@ -174,19 +177,19 @@ struct TrainALSCommand: ParsableCommand {
         let saved = monotonicSeconds() - saveStarted
         if let warning = result.warning { global.remark("warning: \(warning)") }
         TrainingReport(
-            command: self, result: result, interactions: interactions, device: device,
+            command: self, result: result, data: summary, device: device,
             loadSeconds: loaded - started, saveSeconds: saved, totalSeconds: monotonicSeconds() - started
         ).print()
     }
 
     /// Says what the training is expected to need, and refuses it if that is too much.
     private func plan(
-        _ interactions: Interactions, _ options: FactorizationOptions, device: any Device, stream: Compute.Stream
+        _ split: InteractionSplit, _ options: FactorizationOptions, device: any Device, stream: Compute.Stream
     ) throws {
-        let data = try FactorizationData(byUser: interactions.byUser, byItem: interactions.byItem, options: options)
+        let held = split.trainingByUser.byteCount + split.trainingByItem.byteCount
         let plan = FactorizationPlan(
-            data: data, options: options, device: device, rate: try FactorizationPlan.measureRate(stream: stream))
-        let held = interactions.byUser.byteCount + interactions.byItem.byteCount
+            byUser: split.trainingByUser, byItem: split.trainingByItem, options: options, device: device,
+            rate: try FactorizationPlan.measureRate(stream: stream))
         global.remark(
             "plan: solver \(plan.solver.rawValue), about \(byteSize(plan.memoryBytes)) of memory and "
                 + "\(duration(plan.seconds ?? 0)) for \(options.iterations) iterations on \(device.identity.name)")

@@ -7,7 +7,7 @@ import Tables
 struct TrainingReport {
     let command: TrainALSCommand
     let result: RecommenderTrainingResult
-    let interactions: Interactions
+    let data: DataSummary
     let device: any Device
     let loadSeconds: Double
     let saveSeconds: Double
@@ -19,8 +19,8 @@ struct TrainingReport {
             return
         }
         Output.line(
-            "\(command.output): \(interactions.users.count) users, \(interactions.items.count) items, "
-                + "\(interactions.count) interactions, \(result.options.factors) factors")
+            "\(command.output): \(data.users) users, \(data.items) items, "
+                + "\(data.interactions) interactions, \(result.options.factors) factors")
         Output.line(
             "device \(device.identity.name) (\(device.identity.model)), solver \(result.options.solver.rawValue), "
                 + "\(result.history.iterations) iterations in \(duration(result.history.seconds.reduce(0, +)))"
@@ -49,9 +49,9 @@ struct TrainingReport {
                 ("factors", .integer(result.options.factors)),
                 ("iterations", .integer(result.history.iterations)),
                 ("best_iteration", result.history.bestIteration > 0 ? .integer(result.history.bestIteration) : .null),
-                ("users", .integer(interactions.users.count)),
-                ("items", .integer(interactions.items.count)),
-                ("interactions", .integer(interactions.count)),
+                ("users", .integer(data.users)),
+                ("items", .integer(data.items)),
+                ("interactions", .integer(data.interactions)),
                 ("evaluated", .integer(result.evaluated)),
             ] + MetricReport.json(metrics: result.metrics, baselines: result.baselines) + [
                 ("losses", .array(result.history.losses.map { .number($0) })),
@@ -69,6 +69,19 @@ struct TrainingReport {
                 ("peak_memory_bytes", .integer(MemoryMeter.peakAnonymousBytes())),
                 ("warning", .optional(result.warning)),
             ])
+    }
+}
+
+/// What is said of the data at the end, when they are no longer in memory.
+struct DataSummary {
+    let users: Int
+    let items: Int
+    let interactions: Int
+
+    init(_ divided: DividedInteractions) {
+        users = divided.users.count
+        items = divided.items.count
+        interactions = divided.split.trainingByUser.entryCount + divided.split.heldOut.entryCount
     }
 }
 

@@ -12,6 +12,16 @@ struct InteractionFlags: ParsableArguments {
     func read(needsTimes: Bool, _ global: GlobalOptions, _ progress: ProgressDisplay) throws -> Interactions {
         try reading.read(interactions, needsTimes: needsTimes, global, progress)
     }
+
+    /// Reads and divides at once: the whole is not kept beside its parts.
+    func readDivided(
+        by split: (ReadReport) -> SplitOptions, needsTimes: Bool, _ global: GlobalOptions, _ progress: ProgressDisplay
+    ) throws -> DividedInteractions {
+        var whole: Interactions? = try read(needsTimes: needsTimes, global, progress)
+        let (users, items, report, fingerprint) = (whole!.users, whole!.items, whole!.report, whole!.fingerprint)
+        let parts = try InteractionSplit.dividing(&whole, by: split(report))
+        return DividedInteractions(users: users, items: items, split: parts, report: report, fingerprint: fingerprint)
+    }
 }
 
 /// How a file of interactions is read: the same flags wherever one is.

@@ -26,8 +26,8 @@ public struct FactorizationData: Sendable {
                     : "a rating of \(value) is not finite")
         }
         if implicit && options.confidence == .log {
-            self.byUser = byUser.mapValues(log2Plus1)
-            self.byItem = byItem.mapValues(log2Plus1)
+            self.byUser = byUser.mapValues(LogConfidence.value)
+            self.byItem = byItem.mapValues(LogConfidence.value)
         } else {
             self.byUser = byUser
             self.byItem = byItem
@@ -44,6 +44,18 @@ public struct FactorizationData: Sendable {
         var sum = 0.0
         for value in byUser.values.elements { sum += Double(value) }
         return sum / Double(max(byUser.entryCount, 1))
+    }
+}
+
+/// c = log₂(1 + value). Values of real data are mostly small whole or half numbers: those are looked up, since the
+/// logarithm of forty million values would take longer than an iteration.
+enum LogConfidence {
+    private static let table: [Float] = (0..<2048).map { log2Plus1(Float($0) / 2) }
+
+    static func value(_ value: Float) -> Float {
+        let twice = value * 2
+        if twice >= 0, twice < 2048, twice == twice.rounded(.down) { return table[Int(twice)] }
+        return log2Plus1(value)
     }
 }
 

@@ -15,33 +15,41 @@ public struct FactorizationPlan: Sendable {
     /// Predicts memory and time.
     ///
     /// - Parameters:
-    ///   - data: the training interactions.
+    ///   - byUser: the training interactions, users × items.
+    ///   - byItem: the transpose.
     ///   - options: the parameters.
     ///   - device: where it would run.
     ///   - rate: floating-point operations per second of a large product on the device, see
     ///     ``measureRate(stream:)``; nil predicts no time.
-    public init(data: FactorizationData, options: FactorizationOptions, device: any Device, rate: Double?) {
-        let resolved = options.solver == .auto ? SolverCost.cheapest(data: data, options: options) : options.solver
+    public init(
+        byUser: HostSparseMatrix, byItem: HostSparseMatrix, options: FactorizationOptions, device: any Device,
+        rate: Double?
+    ) {
+        let resolved =
+            options.solver == .auto
+            ? SolverCost.cheapest(byUser: byUser, byItem: byItem, options: options) : options.solver
         solver = resolved
         let columns = options.tableColumns
-        let (users, items) = (data.byUser.rows, data.byItem.rows)
-        let interactions = data.byUser.byteCount + data.byItem.byteCount
+        let (users, items) = (byUser.rows, byItem.rows)
+        let interactions = byUser.byteCount + byItem.byteCount
         let tables = 4 * columns * (users + items)
         let chunk = GramRotation.chunkRows(columns: columns, deviceClass: device.identity.deviceClass)
         var working = 4 * columns * (min(chunk, max(users, items)) + 2 * columns) + 8 * (users + items)
         // The eigenproblem works in double precision on the host: matrix, vectors and LAPACK's workspace.
         working += 8 * 6 * columns * columns
+        if options.feedback == .implicit && options.confidence == .log { working += 4 * byUser.entryCount }
         if options.feedback == .explicit {
-            working += 2 * 4 * data.byUser.entryCount + tables
+            working += 2 * 4 * byUser.entryCount + tables
         }
-        let longestRow = max(Self.longestRow(data.byUser), Self.longestRow(data.byItem))
+        let longestRow = max(Self.longestRow(byUser), Self.longestRow(byItem))
         working += device.limits.computeUnits * 4 * Self.solverScratch(longestRow, columns, resolved, options)
         // The finished tables are copied out while those of the device are still there.
         let copies = device.limits.sharesHostMemory ? tables : 2 * tables + interactions
         deviceBytes = device.limits.sharesHostMemory ? 0 : interactions + tables + working
         memoryBytes = interactions + tables + working + copies
         seconds = rate.map { rate in
-            Double(options.iterations) * SolverCost.cost(resolved, data: data, options: options) / rate
+            Double(options.iterations) * SolverCost.cost(resolved, byUser: byUser, byItem: byItem, options: options)
+                / rate
         }
     }
 

@@ -57,7 +57,7 @@ public final class FactorizationTrainer {
         try options.validate()
         var resolved = options
         if options.solver == .auto {
-            resolved.solver = SolverCost.cheapest(data: data, options: options)
+            resolved.solver = SolverCost.cheapest(byUser: data.byUser, byItem: data.byItem, options: options)
         }
         self.options = resolved
         self.stream = stream

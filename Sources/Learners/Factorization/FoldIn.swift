@@ -51,7 +51,7 @@ public final class FoldIn {
         }
         let values =
             options.feedback == .implicit && options.confidence == .log
-            ? interactions.mapValues(log2Plus1) : interactions
+            ? interactions.mapValues(LogConfidence.value) : interactions
         let step = try HalfStep(
             stream: stream, options: options, observations: try stream.wrap(values),
             rowRegularization: options.rowRegularization(values, otherSideCount: otherSideCount),

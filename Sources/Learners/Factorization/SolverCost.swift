@@ -8,15 +8,16 @@ import Core
 public enum SolverCost {
     /// Estimated cost of one iteration's worth of progress, in operations at peak rate.
     public static func cost(
-        _ solver: FactorizationSolver, data: FactorizationData, options: FactorizationOptions
+        _ solver: FactorizationSolver, byUser: HostSparseMatrix, byItem: HostSparseMatrix,
+        options: FactorizationOptions
     ) -> Double {
         let d = Double(options.tableColumns)
-        let rows = Double(data.byUser.rows + data.byItem.rows)
-        let entries = Double(data.byUser.entryCount)
+        let rows = Double(byUser.rows + byItem.rows)
+        let entries = Double(byUser.entryCount)
         let rotation = options.feedback == .implicit ? 2 * rows * d * d : 0
         switch solver {
         case .exact:
-            let work = exactOperations(data.byUser, d) + exactOperations(data.byItem, d)
+            let work = exactOperations(byUser, d) + exactOperations(byItem, d)
             return work / 0.5 + rotation / 0.9
         case .cg:
             let steps = Double(options.conjugateGradientSteps + 1)
@@ -25,15 +26,20 @@ public enum SolverCost {
             let block = min(Double(options.blockSize), d)
             return (2 * entries * d * (block + 4) + rows * d * block * block / 3) / 0.3 + 2 * rotation / 0.9
         case .auto:
-            return cost(cheapest(data: data, options: options), data: data, options: options)
+            return cost(
+                cheapest(byUser: byUser, byItem: byItem, options: options), byUser: byUser, byItem: byItem,
+                options: options)
         }
     }
 
     /// The solver with the smallest estimate.
-    public static func cheapest(data: FactorizationData, options: FactorizationOptions) -> FactorizationSolver {
+    public static func cheapest(
+        byUser: HostSparseMatrix, byItem: HostSparseMatrix, options: FactorizationOptions
+    ) -> FactorizationSolver {
         let candidates: [FactorizationSolver] = [.exact, .cg, .subspace]
         return candidates.min { first, second in
-            cost(first, data: data, options: options) < cost(second, data: data, options: options)
+            cost(first, byUser: byUser, byItem: byItem, options: options)
+                < cost(second, byUser: byUser, byItem: byItem, options: options)
         }!
     }
 

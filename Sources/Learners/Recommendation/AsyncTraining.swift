@@ -20,7 +20,7 @@ extension RecommenderTraining {
         let cancellation = CancellationFlag()
         return try await withTaskCancellationHandler {
             try await DedicatedThread.run {
-                let training = RecommenderTraining(
+                let training = try RecommenderTraining(
                     interactions: interactions, options: options, stream: try device.makeStream())
                 return try training.run { report in
                     if cancellation.isCancelled { return .stop }

@@ -64,7 +64,7 @@ extension FactorizationRecommender {
         switch factors.options.confidence {
         case .constant: return 1
         case .linear: return Double(value)
-        case .log: return Double(log2Plus1(value))
+        case .log: return Double(LogConfidence.value(value))
         }
     }
 

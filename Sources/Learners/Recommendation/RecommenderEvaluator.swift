@@ -5,7 +5,8 @@ import Tables
 /// Judges factors on the held-out part of a split, beside baselines.
 public struct RecommenderEvaluator {
     private let stream: Stream
-    private let itemCounts: [Float]
+    /// Interactions of each item in training.
+    let itemCounts: [Float]
     private let userDegrees: [Int]
 
     /// Figures of a model and of its baselines.

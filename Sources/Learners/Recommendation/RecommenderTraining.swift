@@ -19,6 +19,13 @@ public struct RecommenderTrainingOptions: Sendable {
 
     public init() {}
 
+    /// The split with the validation set that early stopping needs: what data are divided by.
+    public var effectiveSplit: SplitOptions {
+        var effective = split
+        effective.validation = earlyStopping != nil && split.kind != .none
+        return effective
+    }
+
     /// Name of the validation figure.
     var validationName: String { factorization.feedback == .explicit ? "rmse" : validationMetric }
 }
@@ -50,8 +57,14 @@ public struct RecommenderTrainingResult: Sendable {
 
 /// Trains a recommender from interactions: split, factorization, evaluation beside baselines, and a model in which
 /// everyone in the data has an answer.
-public struct RecommenderTraining {
-    private let interactions: Interactions
+///
+/// Lets go of the interactions as soon as it does not need them, so that the peak of memory is that of the training.
+/// Runs once.
+public final class RecommenderTraining {
+    private var divided: DividedInteractions?
+    private let users: IdentifierIndex
+    private let items: IdentifierIndex
+    private let fingerprint: DataFingerprint
     private let options: RecommenderTrainingOptions
     private let stream: Stream
     /// What the checkpoint of an interrupted run records of the request.
@@ -61,10 +74,26 @@ public struct RecommenderTraining {
     /// Where to save the state, and every how many iterations; nil saves none on the way.
     public var checkpoints: (path: String, every: Int)?
 
-    public init(interactions: Interactions, options: RecommenderTrainingOptions, stream: Stream) {
-        self.interactions = interactions
+    /// Trains on interactions that were divided while they were read, by `options.split`: the least memory.
+    public init(divided: DividedInteractions, options: RecommenderTrainingOptions, stream: Stream) {
+        self.divided = divided
+        users = divided.users
+        items = divided.items
+        fingerprint = divided.fingerprint
         self.options = options
         self.stream = stream
+    }
+
+    /// Divides interactions that are in memory by `options.split`, and trains.
+    public convenience init(
+        interactions: Interactions, options: RecommenderTrainingOptions, stream: Stream
+    ) throws {
+        self.init(
+            divided: DividedInteractions(
+                users: interactions.users, items: interactions.items,
+                split: try interactions.split(options.effectiveSplit), report: interactions.report,
+                fingerprint: interactions.fingerprint),
+            options: options, stream: stream)
     }
 
     /// Runs the training.
@@ -80,66 +109,72 @@ public struct RecommenderTraining {
         progress: ProgressHandler? = nil
     ) throws -> RecommenderTrainingResult {
         let start = monotonicSeconds()
-        var splitOptions = options.split
-        splitOptions.validation = options.earlyStopping != nil
-        if options.earlyStopping != nil && splitOptions.kind == .none {
+        guard var split = divided?.split else {
+            throw ParameterError("training", "this training has run; make a new one")
+        }
+        divided = nil
+        if options.earlyStopping != nil && options.split.kind == .none {
             throw ParameterError("earlyStopping", "needs a split to validate on")
         }
-        // Without a split the matrices are used as they are, not copied.
-        let split = splitOptions.kind == .none ? nil : try interactions.split(splitOptions)
-        let data = try FactorizationData(
-            byUser: split?.trainingByUser ?? interactions.byUser,
-            byItem: split?.trainingByItem ?? interactions.byItem, options: options.factorization)
-        if let checkpoint, checkpoint.fingerprint != interactions.fingerprint {
+        if let checkpoint, checkpoint.fingerprint != fingerprint {
             throw DataError("the checkpoint belongs to other data than these; resume with the file it was made from")
         }
-        let trainer = try FactorizationTrainer(
-            data: data, options: checkpoint?.options ?? options.factorization, stream: stream,
-            initial: checkpoint?.factors ?? warmStart, completedIterations: checkpoint?.history.iterations ?? 0)
-        let prepared = monotonicSeconds()
-        let evaluator = split.map { RecommenderEvaluator(split: $0, stream: stream) }
-        var loop = TrainingLoop(
-            trainer: trainer, evaluator: evaluator,
-            validationSet: split.flatMap { split in
-                split.validationSet.map { .init($0, training: split.trainingByUser) }
-            }, options: options,
-            history: checkpoint?.history ?? TrainingHistory(), best: checkpoint?.best)
-        func state(_ loop: TrainingLoop) throws -> FactorizationCheckpoint {
-            FactorizationCheckpoint(
-                request: request, options: trainer.options, factors: try trainer.factors(), history: loop.history,
-                best: loop.best, fingerprint: interactions.fingerprint)
+        let trainedCounts = (
+            users: FactorizationData.occupiedRows(split.trainingByUser),
+            items: FactorizationData.occupiedRows(split.trainingByItem)
+        )
+        let phase = TrainingPhase(split: &split, options: options, stream: stream)
+        let (factors, history, trainedOptions) = try train(phase, checkpoint, warmStart, progress)
+        let trained = monotonicSeconds()
+        var evaluation: RecommenderEvaluator.Result?
+        if split.test.entryCount > 0 {
+            evaluation = try phase.evaluator.evaluate(
+                factors, on: .init(split.testSet, training: split.trainingByUser), cutoffs: options.cutoffs)
         }
-        let finished = try loop.run(progress: progress) { loop in
+        let evaluated = monotonicSeconds()
+        let seen = split.trainingByUser.merged(with: split.heldOut)
+        var complete = factors
+        if options.split.kind != .none {
+            complete =
+                options.refit
+                ? try refit(seen, iterations: history.bestIteration > 0 ? history.bestIteration : nil)
+                : try completed(factors, seen: seen, split: split, trainingCounts: phase.evaluator.itemCounts)
+        }
+        complete = try finite(complete)
+        let done = monotonicSeconds()
+        var provenance = provenance(history: history, evaluation)
+        provenance.trainedUsers = options.refit ? FactorizationData.occupiedRows(seen) : trainedCounts.users
+        provenance.trainedItems = trainedCounts.items
+        return RecommenderTrainingResult(
+            model: RecommenderModel(
+                factors: complete, users: users, items: items, itemTitles: itemTitles, seen: seen,
+                provenance: provenance),
+            history: history, metrics: evaluation?.metrics ?? [], baselines: evaluation?.baselines ?? [],
+            evaluated: evaluation?.evaluated ?? 0, warning: split.warning,
+            seconds: (
+                phase.prepareSeconds, trained - start - phase.prepareSeconds + done - evaluated, evaluated - trained
+            ),
+            options: trainedOptions)
+    }
+
+    /// In a function of its own, so that the trainer and all that it holds are gone when it returns.
+    private func train(
+        _ phase: TrainingPhase, _ checkpoint: FactorizationCheckpoint?, _ warmStart: FactorizationFactors?,
+        _ progress: ProgressHandler?
+    ) throws -> (FactorizationFactors, TrainingHistory, FactorizationOptions) {
+        let (loop, finished) = try phase.run(resuming: checkpoint, warmStart: warmStart, progress: progress) { loop in
             if let checkpoints, loop.history.iterations % checkpoints.every == 0 {
                 try state(loop).save(to: checkpoints.path)
             }
         }
         guard finished else { throw InterruptedTraining(checkpoint: try state(loop)) }
-        let factors = try loop.best ?? trainer.factors()
-        let trained = monotonicSeconds()
-        var evaluation: RecommenderEvaluator.Result?
-        if let split, let evaluator, split.test.entryCount > 0 {
-            evaluation = try evaluator.evaluate(
-                factors, on: .init(split.testSet, training: split.trainingByUser), cutoffs: options.cutoffs)
-        }
-        let evaluated = monotonicSeconds()
-        var complete: FactorizationFactors
-        if options.refit && splitOptions.kind != .none {
-            complete = try refit(iterations: loop.history.bestIteration > 0 ? loop.history.bestIteration : nil)
-        } else {
-            complete = try split.map { try completed(factors, split: $0) } ?? factors
-        }
-        complete = try finite(complete)
-        let done = monotonicSeconds()
-        return RecommenderTrainingResult(
-            model: RecommenderModel(
-                factors: complete, users: interactions.users, items: interactions.items, itemTitles: itemTitles,
-                seen: interactions.byUser,
-                provenance: provenance(split: splitOptions, data: data, iterations: loop.history, evaluation)),
-            history: loop.history, metrics: evaluation?.metrics ?? [], baselines: evaluation?.baselines ?? [],
-            evaluated: evaluation?.evaluated ?? 0, warning: split?.warning,
-            seconds: (prepared - start, trained - prepared + done - evaluated, evaluated - trained),
-            options: trainer.options)
+        return (try loop.best ?? loop.trainer.factors(), loop.history, loop.trainer.options)
+    }
+
+    private func state(_ loop: TrainingLoop) throws -> FactorizationCheckpoint {
+        FactorizationCheckpoint(
+            request: request, options: loop.trainer.options, factors: try loop.trainer.factors(),
+            history: loop.history, best: loop.best, fingerprint: fingerprint)
     }
 
     /// Refuses tables that diverged.
@@ -152,32 +187,34 @@ public struct RecommenderTraining {
     }
 
     /// Trains on everything, with the iterations that the evaluated run found best.
-    private func refit(iterations: Int?) throws -> FactorizationFactors {
+    private func refit(_ seen: HostSparseMatrix, iterations: Int?) throws -> FactorizationFactors {
         var all = options.factorization
         if let iterations { all.iterations = iterations }
         let trainer = try FactorizationTrainer(
-            data: try FactorizationData(
-                byUser: interactions.byUser, byItem: interactions.byItem, options: options.factorization),
+            data: try FactorizationData(byUser: seen, byItem: seen.transposed(), options: options.factorization),
             options: all, stream: stream)
         try trainer.run { _ in .proceed }
         return try trainer.factors()
     }
 
     /// Gives factors to the users and items that the training did not see, from all their interactions.
-    private func completed(_ factors: FactorizationFactors, split: InteractionSplit) throws -> FactorizationFactors {
-        func missing(_ training: HostSparseMatrix, _ all: HostSparseMatrix) -> [Int32] {
-            (0..<Int32(all.rows)).filter { row in
-                training.range(ofRow: Int(row)).isEmpty && !all.range(ofRow: Int(row)).isEmpty
-            }
+    private func completed(
+        _ factors: FactorizationFactors, seen: HostSparseMatrix, split: InteractionSplit, trainingCounts: [Float]
+    ) throws -> FactorizationFactors {
+        let users = (0..<Int32(seen.rows)).filter { row in
+            split.trainingByUser.range(ofRow: Int(row)).isEmpty && !seen.range(ofRow: Int(row)).isEmpty
         }
-        let users = missing(split.trainingByUser, interactions.byUser)
-        let items = missing(split.trainingByItem, interactions.byItem)
         let userTable = try folded(
-            into: factors.users, rows: users, from: interactions.byUser, fixed: factors.items, factors: factors,
-            occupied: FactorizationData.occupiedRows(split.trainingByItem))
+            into: factors.users, rows: users, from: seen, fixed: factors.items, factors: factors,
+            occupied: trainingCounts.count { $0 > 0 })
+        var isNew = trainingCounts.map { $0 == 0 }
+        let heldOutByItem = split.heldOut.transposed()
+        for item in 0..<isNew.count where heldOutByItem.range(ofRow: item).isEmpty { isNew[item] = false }
+        let items = (0..<Int32(isNew.count)).filter { isNew[Int($0)] }
+        // Nobody in the training had these items, so that their held-out interactions are all there are.
         let itemTable = try folded(
-            into: factors.items, rows: items, from: interactions.byItem, fixed: userTable, factors: factors,
-            occupied: FactorizationData.occupiedRows(interactions.byUser))
+            into: factors.items, rows: items, from: heldOutByItem, fixed: userTable, factors: factors,
+            occupied: FactorizationData.occupiedRows(seen))
         return FactorizationFactors(
             users: userTable, items: itemTable, mean: factors.mean, options: factors.options)
     }
@@ -195,21 +232,16 @@ public struct RecommenderTraining {
         return table
     }
 
-    private func provenance(
-        split: SplitOptions, data: FactorizationData, iterations: TrainingHistory,
-        _ evaluation: RecommenderEvaluator.Result?
-    ) -> ModelProvenance {
+    private func provenance(history: TrainingHistory, _ evaluation: RecommenderEvaluator.Result?) -> ModelProvenance {
         var provenance = ModelProvenance()
         provenance.createdAt = secondsSince1970()
         let identity = stream.device.identity
         provenance.device = "\(identity.name): \(identity.model), \(identity.driver)"
         provenance.threads = stream.device.limits.computeUnits
-        provenance.iterations = iterations.bestIteration > 0 ? iterations.bestIteration : iterations.iterations
-        provenance.split = split.kind == .none ? nil : split
+        provenance.iterations = history.bestIteration > 0 ? history.bestIteration : history.iterations
+        provenance.split = options.split.kind == .none ? nil : options.effectiveSplit
         provenance.refitted = options.refit
-        provenance.trainedUsers = FactorizationData.occupiedRows(options.refit ? interactions.byUser : data.byUser)
-        provenance.trainedItems = FactorizationData.occupiedRows(options.refit ? interactions.byItem : data.byItem)
-        provenance.fingerprint = interactions.fingerprint
+        provenance.fingerprint = fingerprint
         provenance.configuration = request
         for metric in evaluation?.metrics ?? [] { provenance.metrics[metric.name] = metric.value }
         for baseline in evaluation?.baselines ?? [] {
