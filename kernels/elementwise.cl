@@ -84,8 +84,10 @@ static uint philox(ulong index, ulong stream, uint2 key) {
         key.x += 0x9E3779B9u;
         key.y += 0xBB67AE85u;
     }
-    const uint lane = (uint)index & 3u;
-    return lane == 0 ? x : lane == 1 ? y : lane == 2 ? z : w;
+    // Two choices of two: a choice of four becomes a switch, which Oclgrind takes the wrong way.
+    const uint first = index & 1 ? y : x;
+    const uint second = index & 1 ? w : z;
+    return index & 2 ? second : first;
 }
 
 // Philox4x32-10 uniforms in [0, 1), to the bit those of the host.

@@ -53,7 +53,7 @@ static inline __attribute__((always_inline)) uint32_t APUS_NAME(subtile)(
 #pragma clang loop unroll(full)
     for (int r = 0; r < APUS_SUBTILE_ROWS; r++) {
 #pragma clang loop unroll(full)
-        for (int v = 0; v < APUS_SUBTILE_VECTORS; v++) sum[r][v] = 0;
+        for (int v = 0; v < APUS_SUBTILE_VECTORS; v++) sum[r][v] = APUS_LOAD(bias + 16 * (vector + v));
     }
     const float *a = queries + row, *b = candidates + 16 * vector;
 #pragma clang loop unroll_count(2)
@@ -74,7 +74,6 @@ static inline __attribute__((always_inline)) uint32_t APUS_NAME(subtile)(
         uint32_t mask = 0;
 #pragma clang loop unroll(full)
         for (int v = 0; v < APUS_SUBTILE_VECTORS; v++) {
-            sum[r][v] += APUS_LOAD(bias + 16 * (vector + v));
             apus_bool16 above = __builtin_convertvector(sum[r][v] > thresholds[row + r], apus_bool16);
             uint16_t bits;
             memcpy(&bits, &above, 2);

@@ -120,7 +120,7 @@ private struct TopKDivision {
         tile = max(columns, min(2048, (1 << 16) / max(dimensions, 1)) / columns * columns)
         // Lists, and packed queries, of a block stay within some 8 MB each.
         let room = (1 << 20) / max(capacity, dimensions / 2, 1)
-        block = min(queryCount, max(rows, min(384, room) / rows * rows))
+        block = min(queryCount, max(rows, min(576, room) / rows * rows))
         // Enough tasks for some tens of workers, but ranges long enough that few of their candidates get on a list.
         let blocks = Chunks.count(queryCount, size: block)
         let listed = max(1, (1 << 22) / max(queryCount * kept, 1))
