@@ -30,7 +30,11 @@ struct TrainingReport {
                 + "compile \(fixed(device.compileSeconds, 2)), train \(fixed(result.seconds.train, 2)), "
                 + "evaluate \(fixed(result.seconds.evaluate, 2)); peak memory \(byteSize(MemoryMeter.peakAnonymousBytes()))"
         )
-        MetricReport.print(metrics: result.metrics, baselines: result.baselines, evaluated: result.evaluated)
+        // What people look at first; --json and `evaluate` have the rest.
+        let shown = result.metrics.filter { metric in
+            !metric.name.contains("@") || metric.name.hasSuffix("@20") || ["recall@100", "ndcg@100"].contains(metric.name)
+        }
+        MetricReport.print(metrics: shown, baselines: result.baselines, evaluated: result.evaluated)
     }
 
     private var json: JSONValue {
