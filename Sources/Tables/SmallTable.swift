@@ -1,3 +1,4 @@
+import CVectorLoops
 import Core
 
 /// A delimited text table held in memory as strings: lists of users, titles of items, pairs to predict.
@@ -30,6 +31,10 @@ public struct SmallTable: Sendable {
                 if count == 0 { break }
                 bytes += block[..<count]
             }
+        }
+        // A list that is neither UTF-8 nor Chinese is taken for ISO 8859-1, as older films' titles are.
+        if bytes.withUnsafeBufferPointer({ apus_invalid_utf8($0.baseAddress!, Int64($0.count)) }) >= 0 {
+            bytes = bytes.flatMap { $0 < 0x80 ? [$0] : [0xC0 | $0 >> 6, 0x80 | $0 & 0x3F] }
         }
         var (names, rows): ([String], [[String]]) = (columns ?? [], [])
         try bytes.withUnsafeBufferPointer { bytes in
