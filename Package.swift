@@ -42,7 +42,8 @@ let package = Package(
 
         .testTarget(name: "CoreTests", dependencies: ["Core"]),
         .testTarget(
-            name: "ComputeTests", dependencies: ["Core", "Compute", "ComputeCPU", "ComputeOpenCL", "Devices", "Conformance"]),
+            name: "ComputeTests",
+            dependencies: ["Core", "Compute", "ComputeCPU", "ComputeOpenCL", "Devices", "Conformance"]),
         .testTarget(name: "TablesTests", dependencies: ["Core", "Tables"]),
         .testTarget(name: "LearnersTests", dependencies: ["Core", "Compute", "Devices", "Tables", "Learners"]),
         .testTarget(name: "CommandTests", dependencies: ["Core"]),

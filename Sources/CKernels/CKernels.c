@@ -1,1 +1,65 @@
 #include "CKernels.h"
+
+#include <string.h>
+
+// The compiler lists embedded files among the dependencies, so that an edited kernel leads to a rebuild.
+static const char elementwise[] = {
+#embed "../../kernels/elementwise.cl"
+};
+static const char gemm_cpu[] = {
+#embed "../../kernels/gemm_cpu.cl"
+};
+static const char gram_cpu[] = {
+#embed "../../kernels/gram_cpu.cl"
+};
+// Register tiles are a family of their own; what stands on them is compiled with them.
+static const char normal_equations_cpu[] = {
+#embed "../../kernels/tiles_cpu.cl"
+    ,
+#embed "../../kernels/normal_equations_exact_cpu.cl"
+    ,
+#embed "../../kernels/normal_equations_cpu.cl"
+};
+static const char reductions_cpu[] = {
+#embed "../../kernels/reductions_cpu.cl"
+};
+static const char sparse_cpu[] = {
+#embed "../../kernels/sparse_cpu.cl"
+};
+static const char top_k_cpu[] = {
+#embed "../../kernels/top_k_cpu.cl"
+};
+
+#define ENTRY(name) {#name, name, sizeof name}
+
+// Every file of kernels/ that OpenCL programs are built from.
+static const struct {
+    const char *name;
+    const char *text;
+    size_t length;
+} table[] = {
+    ENTRY(elementwise),
+    ENTRY(gemm_cpu),
+    ENTRY(gram_cpu),
+    ENTRY(normal_equations_cpu),
+    ENTRY(reductions_cpu),
+    ENTRY(sparse_cpu),
+    ENTRY(top_k_cpu),
+};
+
+static const size_t count = sizeof table / sizeof table[0];
+
+const char *apus_kernel_source(const char *name, size_t *length) {
+    for (size_t index = 0; index < count; ++index) {
+        if (strcmp(table[index].name, name) == 0) {
+            *length = table[index].length;
+            return table[index].text;
+        }
+    }
+    *length = 0;
+    return NULL;
+}
+
+const char *apus_kernel_name(size_t index) {
+    return index < count ? table[index].name : NULL;
+}

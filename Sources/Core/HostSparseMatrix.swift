@@ -84,4 +84,35 @@ public struct HostSparseMatrix: Sendable {
         return HostSparseMatrix(
             rows: columns, columns: rows, rowPointers: pointers, columnIndices: indices, values: newValues)
     }
+
+    /// Both matrices' entries in one; they must have no place in common. O(entries).
+    public func merged(with other: HostSparseMatrix) -> HostSparseMatrix {
+        precondition(rows == other.rows && columns == other.columns)
+        if other.entryCount == 0 { return self }
+        let pointers = HostBuffer<Int64>(repeating: 0, count: rows + 1)
+        let indices = HostBuffer<Int32>(uninitializedCount: entryCount + other.entryCount)
+        let newValues = HostBuffer<Float>(uninitializedCount: entryCount + other.entryCount)
+        var place = 0
+        for row in 0..<rows {
+            var (own, others) = (range(ofRow: row), other.range(ofRow: row))
+            while !own.isEmpty || !others.isEmpty {
+                let takesOwn =
+                    others.isEmpty
+                    || (!own.isEmpty && columnIndices[own.lowerBound] < other.columnIndices[others.lowerBound])
+                if takesOwn {
+                    (indices[place], newValues[place]) = (columnIndices[own.lowerBound], values[own.lowerBound])
+                    own = own.dropFirst()
+                } else {
+                    (indices[place], newValues[place]) = (
+                        other.columnIndices[others.lowerBound], other.values[others.lowerBound]
+                    )
+                    others = others.dropFirst()
+                }
+                place += 1
+            }
+            pointers[row + 1] = Int64(place)
+        }
+        return HostSparseMatrix(
+            rows: rows, columns: columns, rowPointers: pointers, columnIndices: indices, values: newValues)
+    }
 }

@@ -1,1 +1,10 @@
 #pragma once
+#include "DelimitedText.h"
+#include "DenseLoops.h"
+#include "IdentifierTable.h"
+#include "NormalEquations.h"
+#include "Processor.h"
+#include "SparseLoops.h"
+#include "SparseOrder.h"
+#include "TopKSelection.h"
+#include "TopKTiles.h"

@@ -1,0 +1,95 @@
+import ArgumentParser
+import Core
+import Devices
+import Learners
+import Tables
+
+/// `apus evaluate`
+struct EvaluateCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "evaluate", abstract: "Judge a model on a file, beside popular and random items.",
+        discussion: """
+            On the file that the model was trained from (read with the same flags), only the part that was held out is \
+            scored. On another file, 80 % of each user's items are folded in and the rest is to be found. \
+            With --fold-in FILE --test FILE, the split is yours.
+            """)
+
+    @Option(help: "The model file.")
+    var model: String
+    @Option(name: .customLong("fold-in"), help: "What is known of the users, of a split made elsewhere.")
+    var foldIn: String?
+    @Option(help: "What is to be found, of a split made elsewhere.")
+    var test: String?
+    @Option(help: "k of the metrics, separated by commas.")
+    var cutoffs = "10,20,50,100"
+    @Option(help: "File of interactions: CSV, TSV or JSON Lines, plain, gzip or zstd; - is standard input.")
+    var interactions: String?
+    @OptionGroup var reading: ReadingFlags
+    @OptionGroup var deviceOption: DeviceOption
+    @OptionGroup var global: GlobalOptions
+
+    func validate() throws {
+        guard (foldIn != nil) == (test != nil) else { throw ValidationError("--fold-in and --test go together") }
+        guard (foldIn != nil) != (interactions != nil) else {
+            throw ValidationError("give --interactions, or --fold-in and --test")
+        }
+        guard !parsedCutoffs.isEmpty, parsedCutoffs.allSatisfy({ $0 >= 1 }) else {
+            throw ValidationError("--cutoffs expects numbers from 1 up, such as 10,20")
+        }
+    }
+
+    private var parsedCutoffs: [Int] { cutoffs.split(separator: ",").map { Int($0) ?? 0 } }
+
+    func run() throws {
+        MemoryMeter.start()
+        let started = monotonicSeconds()
+        let model = try RecommenderModel(path: model)
+        let device = try deviceOption.open(global)
+        let stream = try device.makeStream()
+        let progress = ProgressDisplay(quiet: global.quiet)
+        let outcome: ModelEvaluation.Outcome
+        let loaded: Double
+        var count = 0
+        if let foldIn, let test {
+            let known = try reading.read(foldIn, needsTimes: false, global, progress)
+            let truth = try reading.read(test, needsTimes: false, global, progress)
+            loaded = monotonicSeconds()
+            count = truth.count
+            outcome = try ModelEvaluation.evaluate(
+                model, foldIn: known, test: truth, cutoffs: parsedCutoffs, stream: stream)
+        } else {
+            let kind = model.provenance.split?.kind
+            let file = try reading.read(
+                interactions ?? "", needsTimes: kind == .time || kind == .leaveLastOut, global, progress)
+            loaded = monotonicSeconds()
+            count = file.count
+            outcome = try ModelEvaluation.evaluate(model, on: file, cutoffs: parsedCutoffs, stream: stream)
+        }
+        let finished = monotonicSeconds()
+        if let warning = outcome.warning { global.remark("warning: \(warning)") }
+        if global.json {
+            Output.json(
+                .object(
+                    [
+                        ("model", .string(self.model)), ("device", .string(device.identity.name)),
+                        ("scored", .string(outcome.scored)), ("warning", .optional(outcome.warning)),
+                        ("users", .integer(model.users.count)), ("items", .integer(model.items.count)),
+                        ("interactions", .integer(count)), ("evaluated", .integer(outcome.result.evaluated)),
+                    ] + MetricReport.json(metrics: outcome.result.metrics, baselines: outcome.result.baselines) + [
+                        (
+                            "seconds",
+                            .object([
+                                ("load", .number(loaded - started)), ("prepare", 0),
+                                ("compile", .number(device.compileSeconds)), ("train", 0),
+                                ("evaluate", .number(finished - loaded)), ("per_iteration", .array([])),
+                            ])
+                        ), ("peak_memory_bytes", .integer(MemoryMeter.peakAnonymousBytes())),
+                    ]))
+        } else {
+            Output.line("scored: \(outcome.scored)")
+            MetricReport.print(
+                metrics: outcome.result.metrics, baselines: outcome.result.baselines,
+                evaluated: outcome.result.evaluated)
+        }
+    }
+}

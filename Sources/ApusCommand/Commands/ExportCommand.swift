@@ -1,0 +1,80 @@
+import ArgumentParser
+import Core
+import Learners
+import Tables
+
+/// `apus export`
+struct ExportCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "export", abstract: "Write a model's tables for other programs: .npy or CSV.",
+        discussion: """
+            Writes users and items into a folder: user_factors and item_factors as .npy (rows in the order of \
+            users.csv and items.csv) or as CSV with the identifier in the first column.
+            """)
+
+    enum Format: String, ExpressibleByArgument, CaseIterable { case npy, csv }
+
+    @Option(help: "The model file.")
+    var model: String
+    @Option(help: "npy or csv.")
+    var format = Format.npy
+    @Option(help: "Folder to write into; it must exist.")
+    var output: String
+    @OptionGroup var global: GlobalOptions
+
+    func run() throws {
+        try OutputFolder.check(output + "/x")
+        let model = try RecommenderModel(path: model)
+        var written: [String] = []
+        for (side, table, names) in [
+            ("user", model.factors.users, model.users), ("item", model.factors.items, model.items),
+        ] {
+            let path = "\(output)/\(side)_factors.\(format.rawValue)"
+            switch format {
+            case .npy:
+                try writeArray(table, to: path)
+                let list = "\(output)/\(side)s.csv"
+                try writeRows(to: list, header: [side, "title"]) { row in
+                    row < names.count
+                        ? [names[row], side == "item" ? model.itemTitles?[row] ?? "" : ""] : nil
+                }
+                written.append(list)
+            case .csv:
+                try writeRows(to: path, header: [side] + (0..<table.columns).map { "factor_\($0)" }) { row in
+                    row < names.count ? [names[row]] + table.row(row).map { "\($0)" } : nil
+                }
+            }
+            written.append(path)
+        }
+        if global.json {
+            Output.json(.object([("files", .array(written.map { .string($0) }))]))
+        } else {
+            for path in written { Output.line(path) }
+        }
+    }
+
+    /// NumPy's format, version 1.0: magic, header of Python literals padded to 64 bytes, elements.
+    private func writeArray(_ table: HostMatrix, to path: String) throws {
+        var header = "{'descr': '<f4', 'fortran_order': False, 'shape': (\(table.rows), \(table.columns)), }"
+        while (10 + header.utf8.count + 1) % 64 != 0 { header += " " }
+        header += "\n"
+        let length = header.utf8.count
+        let file = try AtomicFile(path: path)
+        try file.write([0x93] + Array("NUMPY".utf8) + [1, 0, UInt8(length & 0xFF), UInt8(length >> 8)])
+        try file.write(header)
+        try file.write(UnsafeRawBufferPointer(table.storage.elements))
+        try file.commit()
+    }
+
+    private func writeRows(to path: String, header: [String], _ row: (Int) -> [String]?) throws {
+        let file = try AtomicFile(path: path)
+        try file.write(CSV.row(header))
+        var index = 0
+        while let fields = row(index) {
+            try Interruption.check()
+            try file.write(CSV.row(fields))
+            index += 1
+        }
+        try file.commit()
+    }
+}

@@ -1,0 +1,91 @@
+import ArgumentParser
+import Core
+import Learners
+import Tables
+
+/// `apus predict`
+struct PredictCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "predict", abstract: "Score or rate given pairs of users and items.",
+        discussion: "Pairs whose user or item the model does not know get an empty score and a reason.")
+
+    @Option(help: "The model file.")
+    var model: String
+    @Option(help: "One user, with --item.")
+    var user: String?
+    @Option(help: "One item, with --user.")
+    var item: String?
+    @Option(help: "File with columns of users and items; - is standard input.")
+    var pairs: String?
+    @Option(help: "Columns of that file if it has no header: user,item")
+    var columns: String?
+    @Option(help: "Write a CSV file instead of printing.")
+    var output: String?
+    @OptionGroup var deviceOption: DeviceOption
+    @OptionGroup var global: GlobalOptions
+
+    func validate() throws {
+        guard (pairs != nil) != (user != nil), (user != nil) == (item != nil) else {
+            throw ValidationError("give --user and --item, or --pairs")
+        }
+    }
+
+    func run() throws {
+        if let output { try OutputFolder.check(output) }
+        let session = try ModelSession(path: model, device: deviceOption, global: global)
+        var requested: [(user: String, item: String)] = []
+        if let pairs {
+            let table = try SmallTable(
+                path: pairs, columns: columns.map { $0.split(separator: ",").map(String.init) })
+            let (users, items) = (
+                try table.column("users", among: SmallTable.userNames),
+                try table.column("items", among: SmallTable.itemNames)
+            )
+            requested = table.rows.map { ($0[users], $0[items]) }
+        } else {
+            requested = [(user ?? "", item ?? "")]
+        }
+        let indices = requested.map { pair in
+            (session.model.users.index(of: pair.user), session.model.items.index(of: pair.item))
+        }
+        let scores = try session.recommender.predict(
+            users: indices.map { Int32($0.0 ?? -1) }, items: indices.map { Int32($0.1 ?? -1) })
+        func reason(_ place: Int) -> String {
+            if indices[place].0 == nil { return "unknown user" }
+            return indices[place].1 == nil ? "unknown item" : ""
+        }
+        if let output {
+            let file = try AtomicFile(path: output)
+            try file.write(CSV.row(["user", "item", "score", "reason"]))
+            for (place, pair) in requested.enumerated() {
+                let score = reason(place).isEmpty ? "\(scores[place])" : ""
+                try file.write(CSV.row([pair.user, pair.item, score, reason(place)]))
+            }
+            try file.commit()
+        } else if global.json {
+            Output.json(
+                .object([
+                    (
+                        "predictions",
+                        .array(
+                            requested.enumerated().map { place, pair in
+                                .object([
+                                    ("user", .string(pair.user)), ("item", .string(pair.item)),
+                                    ("score", reason(place).isEmpty ? .number(Double(scores[place])) : .null),
+                                    ("reason", .optional(reason(place).isEmpty ? nil : reason(place))),
+                                ])
+                            })
+                    )
+                ]))
+        } else {
+            Output.table(
+                ["user", "item", "score", "reason"],
+                requested.enumerated().map { place, pair in
+                    [
+                        pair.user, pair.item, reason(place).isEmpty ? fixed(Double(scores[place]), 4) : "",
+                        reason(place),
+                    ]
+                })
+        }
+    }
+}

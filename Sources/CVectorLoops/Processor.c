@@ -1,0 +1,27 @@
+#define _GNU_SOURCE
+#include "Processor.h"
+#include <sched.h>
+#include <unistd.h>
+
+int apus_available_cores(void) {
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) == 0) return CPU_COUNT(&set);
+    return (int)sysconf(_SC_NPROCESSORS_ONLN);
+}
+
+const char *apus_vector_capability(void) {
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+        __builtin_cpu_supports("avx512cd")) {
+        return "AVX-512";
+    }
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return "AVX2";
+    return "SSE2";
+#elif defined(__aarch64__)
+    return "NEON";
+#else
+    return "portable";
+#endif
+}

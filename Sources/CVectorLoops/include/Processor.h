@@ -1,0 +1,16 @@
+#pragma once
+
+/// Name of the instruction set that the loader picked for the vector loops.
+const char *apus_vector_capability(void);
+
+/// Cores that this process may run on.
+int apus_available_cores(void);
+
+/// Tells the processor that a loop waits for another thread.
+static inline void apus_pause(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}

@@ -1,0 +1,92 @@
+import COpenBLAS
+import CVectorLoops
+import Compute
+import Core
+
+/// Dense products: slabs of single-threaded OpenBLAS calls.
+extension CPUBackend {
+    /// Rows and columns of a slab, fixed by the shape of the product. A slab packs panels of its own, at a cost of
+    /// 1 / rows + 1 / columns: slabs are few and nearly square, yet enough for the workers of some tens of cores
+    /// where the product is large.
+    static func slab(m: Int, n: Int, k: Int) -> (rows: Int, columns: Int) {
+        let work = Double(m) * Double(n) * Double(max(k, 1))
+        // Some hundred gigaflops a core: 2²² multiply-adds take 35 microseconds, 2³³ 70 milliseconds.
+        let parts =
+            switch work {
+            case ..<0x1p22: 1
+            case ..<0x1p24: 2
+            case ..<0x1p27: 4
+            case ...0x1p33: 8
+            case ..<0x1p38: 16
+            default: 64
+            }
+        var (rows, columns, present) = (m, n, 1)
+        // With short sums the output is most of the traffic: a slab of it stays in the cache for its epilogue.
+        while present < parts || (k <= 512 && rows * columns > 1 << 20) {
+            // Of two shapes of one size, the taller packs for less.
+            if rows > columns { rows = (rows + 1) / 2 } else { columns = (columns + 1) / 2 }
+            present *= 2
+        }
+        // Whole register tiles of the kernels: fewer edges.
+        if rows < m { rows = min(m, (rows + 15) / 16 * 16) }
+        if columns < n { columns = min(n, (columns + 63) / 64 * 64) }
+        return (max(rows, 1), max(columns, 1))
+    }
+
+    func gemm(_ gemm: Gemm) {
+        let (m, n, k) = (gemm.m, gemm.n, gemm.k)
+        if k >= LongProduct.leastLength, m * n <= LongProduct.mostElements, k >= 4 * max(m, n) { return longGemm(gemm) }
+        let slab = Self.slab(m: m, n: n, k: k)
+        let (rowSlabs, columnSlabs) = (Chunks.count(m, size: slab.rows), Chunks.count(n, size: slab.columns))
+        let activation = gemm.activation.loopArgument
+        pool.parallelFor(rowSlabs * columnSlabs) { chunk, _ in
+            let rows = Chunks.range(chunk / columnSlabs, count: m, size: slab.rows)
+            let columns = Chunks.range(chunk % columnSlabs, count: n, size: slab.columns)
+            let a = gemm.a.floats + (gemm.transposeA ? rows.lowerBound : rows.lowerBound * gemm.a.rowStride)
+            let b = gemm.b.floats + (gemm.transposeB ? columns.lowerBound * gemm.b.rowStride : columns.lowerBound)
+            let stride = gemm.output.rowStride
+            let c = gemm.output.floats + rows.lowerBound * stride + columns.lowerBound
+            Self.product(
+                m: rows.count, n: columns.count, k: k, alpha: gemm.alpha, a, gemm.a.rowStride, gemm.transposeA, b,
+                gemm.b.rowStride, gemm.transposeB, beta: gemm.beta, c, stride)
+            if gemm.bias != nil || activation != 0 {
+                apus_bias_activation(
+                    c, Int64(stride), Int64(rows.count), Int64(columns.count),
+                    gemm.bias.map { $0.floats + columns.lowerBound }, activation)
+            }
+        }
+    }
+
+    /// `c = alpha · op(a) · op(b) + beta · c` in the calling thread; c is not read when beta is 0.
+    static func product(
+        m: Int, n: Int, k: Int, alpha: Float, _ a: UnsafePointer<Float>, _ lda: Int, _ transposeA: Bool,
+        _ b: UnsafePointer<Float>, _ ldb: Int, _ transposeB: Bool, beta: Float, _ c: UnsafeMutablePointer<Float>,
+        _ ldc: Int
+    ) {
+        guard m > 0, n > 0 else { return }
+        if k == 0 {
+            for row in 0..<m {
+                for column in 0..<n {
+                    c[row * ldc + column] = beta == 0 ? 0 : beta * c[row * ldc + column]
+                }
+            }
+            return
+        }
+        cblas_sgemm(
+            CblasRowMajor, transposeA ? CblasTrans : CblasNoTrans, transposeB ? CblasTrans : CblasNoTrans,
+            blasint(m), blasint(n), blasint(k), alpha, a, blasint(max(lda, 1)), b, blasint(max(ldb, 1)), beta, c,
+            blasint(max(ldc, 1)))
+    }
+}
+
+extension Activation {
+    /// The value of the C interface.
+    var loopArgument: Int32 {
+        switch self {
+        case .identity: 0
+        case .relu: 1
+        case .sigmoid: 2
+        case .tanh: 3
+        }
+    }
+}

@@ -1,0 +1,156 @@
+import COpenCL
+import Compute
+
+/// How a device is opened.
+public struct OpenCLDeviceOptions: Sendable {
+    /// Threads that a CPU-class device may use; nil for all. Devices of other classes ignore it.
+    public var threads: Int?
+    /// Bytes that may be allocated on the device; nil for what the driver reports. Wrapped host memory is not counted.
+    public var memoryLimitBytes: Int?
+    /// Forces the kernels written for another class of device, to test them; nil for the device's own class.
+    public var kernelClass: DeviceClass?
+    /// Folder of compiled programs; nil for `${XDG_CACHE_HOME:-~/.cache}/apus/programs`.
+    public var programFolder: String?
+
+    public init(
+        threads: Int? = nil, memoryLimitBytes: Int? = nil, kernelClass: DeviceClass? = nil,
+        programFolder: String? = nil
+    ) {
+        self.programFolder = programFolder
+        self.threads = threads
+        self.memoryLimitBytes = memoryLimitBytes
+        self.kernelClass = kernelClass
+    }
+}
+
+/// A device behind an OpenCL driver: a GPU, or the CPU through PoCL or another runtime.
+///
+/// Programs are compiled at first use and kept on disk; see ``OpenCLProgramCache``.
+public final class OpenCLDevice: Device {
+    public let identity: DeviceIdentity
+    public let limits: DeviceLimits
+    public let denseSolver: any DenseSolver
+    public let unsupportedOperations: [OperationKind: String]
+    let context: OpenCLContext
+
+    /// Opens a device that ``discover()`` has found.
+    ///
+    /// - Parameters:
+    ///   - description: the device.
+    ///   - options: limits and choices.
+    ///   - denseSolver: host algebra handed on to learners.
+    ///   - unsupportedOperations: primitives that failed in the device's certificate, with the reason.
+    /// - Throws: ``ComputeError/unavailable(device:reason:)`` when the device can't be used or divided.
+    public init(
+        description: OpenCLDeviceDescription, options: OpenCLDeviceOptions = OpenCLDeviceOptions(),
+        denseSolver: any DenseSolver, unsupportedOperations: [OperationKind: String] = [:]
+    ) throws(ComputeError) {
+        let name = description.identity.name
+        if let reason = description.unusableReason { throw .unavailable(device: name, reason: reason) }
+        if let threads = options.threads, threads < 1 {
+            throw .unavailable(device: name, reason: "\(threads) threads were asked for; at least 1 is needed")
+        }
+        self.identity = description.identity
+        self.denseSolver = denseSolver
+        self.unsupportedOperations = unsupportedOperations
+        self.context = try OpenCLContext(description: description, options: options)
+        let limit = options.memoryLimitBytes.map { min($0, description.limits.memoryBytes) }
+        self.limits = DeviceLimits(
+            computeUnits: context.computeUnits, memoryBytes: limit ?? description.limits.memoryBytes,
+            largestAllocationBytes: min(description.limits.largestAllocationBytes, limit ?? Int.max),
+            localMemoryBytes: description.limits.localMemoryBytes,
+            sharesHostMemory: description.limits.sharesHostMemory)
+    }
+
+    public var allocatedBytes: Int { context.ledger.allocatedBytes }
+
+    public var compileSeconds: Double { context.programs.seconds }
+
+    /// Compiles a source as the device's own programs are compiled, with extra options, and throws it away: for probes
+    /// and tests. Throws ``ComputeError/buildFailed(device:program:log:)`` with the compiler's words.
+    package func compile(source: String, named name: String, options: String = "") throws(ComputeError) {
+        try context.programs.compile(ProgramName(name, options: options), source: Array(source.utf8))
+    }
+
+    public func makeBackend() throws(ComputeError) -> any StreamBackend {
+        try OpenCLStreamBackend(context: context)
+    }
+}
+
+/// What all streams and buffers of an opened device share. Lives as long as the last of them.
+final class OpenCLContext: @unchecked Sendable {
+    let name: String
+    let device: cl_device_id
+    let context: cl_context
+    /// The class whose kernels are used.
+    let kernelClass: DeviceClass
+    let computeUnits: Int
+    let limits: DeviceLimits
+    /// Bytes to which the address of wrapped memory must be aligned.
+    let wrapAlignment: Int
+    let ledger: MemoryLedger
+    let programs: OpenCLPrograms
+    private let isSubDevice: Bool
+
+    init(description: OpenCLDeviceDescription, options: OpenCLDeviceOptions) throws(ComputeError) {
+        let name = description.identity.name
+        self.name = name
+        self.limits = description.limits
+        self.kernelClass = options.kernelClass ?? description.identity.deviceClass
+        var device = description.device.pointer
+        var units = description.limits.computeUnits
+        var divided = false
+        if description.identity.deviceClass == .cpu, let threads = options.threads, threads < units {
+            guard description.divisibleUnits != nil else {
+                throw .unavailable(device: name, reason: "its driver can't limit the number of threads")
+            }
+            device = try Self.subDevice(of: device, units: threads, name: name)
+            units = threads
+            divided = true
+        }
+        self.computeUnits = units
+        self.isSubDevice = divided
+        self.device = device
+
+        var code: cl_int = CL_SUCCESS
+        var chosen: cl_device_id? = device
+        guard let context = clCreateContext(nil, 1, &chosen, nil, nil, &code), code == CL_SUCCESS else {
+            throw .unavailable(
+                device: name, reason: "clCreateContext answered \(openCLErrorName(code)) (\(code))")
+        }
+        self.context = context
+        let alignmentBits: cl_uint = OpenCLDevice.value(device, CL_DEVICE_MEM_BASE_ADDR_ALIGN, 1024)
+        // Only page-aligned memory is shared without a copy by integrated GPUs.
+        self.wrapAlignment = description.identity.deviceClass == .cpu ? max(Int(alignmentBits) / 8, 64) : 4096
+        self.ledger = MemoryLedger(
+            name: name, limitBytes: options.memoryLimitBytes ?? description.limits.memoryBytes,
+            largestAllocationBytes: description.limits.largestAllocationBytes)
+        self.programs = OpenCLPrograms(
+            name: name, device: OpenCLHandle(pointer: device), context: OpenCLHandle(pointer: context),
+            key: description.programKey, kernelClass: kernelClass,
+            cache: OpenCLProgramCache(folder: options.programFolder))
+    }
+
+    deinit {
+        programs.releaseAll()
+        clReleaseContext(context)
+        if isSubDevice { clReleaseDevice(device) }
+    }
+
+    private static func subDevice(
+        of device: cl_device_id, units: Int, name: String
+    ) throws(ComputeError) -> cl_device_id {
+        let properties: [cl_device_partition_property] = [
+            cl_device_partition_property(CL_DEVICE_PARTITION_BY_COUNTS), units,
+            cl_device_partition_property(CL_DEVICE_PARTITION_BY_COUNTS_LIST_END), 0,
+        ]
+        var part: cl_device_id?
+        let code = clCreateSubDevices(device, properties, 1, &part, nil)
+        guard code == CL_SUCCESS, let part else {
+            throw .unavailable(
+                device: name,
+                reason: "clCreateSubDevices answered \(openCLErrorName(code)) (\(code)) to \(units) threads")
+        }
+        return part
+    }
+}

@@ -1,0 +1,43 @@
+import COpenCL
+import Compute
+
+/// The driver's answers by name.
+func openCLErrorName(_ code: Int32) -> String {
+    let names: [Int32: String] = [
+        -1: "CL_DEVICE_NOT_FOUND", -2: "CL_DEVICE_NOT_AVAILABLE", -3: "CL_COMPILER_NOT_AVAILABLE",
+        -4: "CL_MEM_OBJECT_ALLOCATION_FAILURE", -5: "CL_OUT_OF_RESOURCES", -6: "CL_OUT_OF_HOST_MEMORY",
+        -7: "CL_PROFILING_INFO_NOT_AVAILABLE", -8: "CL_MEM_COPY_OVERLAP", -11: "CL_BUILD_PROGRAM_FAILURE",
+        -13: "CL_MISALIGNED_SUB_BUFFER_OFFSET", -14: "CL_EXEC_STATUS_ERROR_FOR_EVENTS_IN_WAIT_LIST",
+        -15: "CL_COMPILE_PROGRAM_FAILURE", -16: "CL_LINKER_NOT_AVAILABLE", -17: "CL_LINK_PROGRAM_FAILURE",
+        -18: "CL_DEVICE_PARTITION_FAILED", -30: "CL_INVALID_VALUE", -32: "CL_INVALID_PLATFORM",
+        -33: "CL_INVALID_DEVICE", -34: "CL_INVALID_CONTEXT", -35: "CL_INVALID_QUEUE_PROPERTIES",
+        -36: "CL_INVALID_COMMAND_QUEUE", -38: "CL_INVALID_MEM_OBJECT", -42: "CL_INVALID_BINARY",
+        -43: "CL_INVALID_BUILD_OPTIONS", -44: "CL_INVALID_PROGRAM", -45: "CL_INVALID_PROGRAM_EXECUTABLE",
+        -46: "CL_INVALID_KERNEL_NAME", -47: "CL_INVALID_KERNEL_DEFINITION", -48: "CL_INVALID_KERNEL",
+        -49: "CL_INVALID_ARG_INDEX", -50: "CL_INVALID_ARG_VALUE", -51: "CL_INVALID_ARG_SIZE",
+        -52: "CL_INVALID_KERNEL_ARGS", -53: "CL_INVALID_WORK_DIMENSION", -54: "CL_INVALID_WORK_GROUP_SIZE",
+        -55: "CL_INVALID_WORK_ITEM_SIZE", -56: "CL_INVALID_GLOBAL_OFFSET", -57: "CL_INVALID_EVENT_WAIT_LIST",
+        -58: "CL_INVALID_EVENT", -59: "CL_INVALID_OPERATION", -61: "CL_INVALID_BUFFER_SIZE",
+        -63: "CL_INVALID_GLOBAL_WORK_SIZE", -1001: "CL_PLATFORM_NOT_FOUND_KHR",
+        // NVIDIA reports a fault inside a kernel by this number, which no header names.
+        -9999: "illegal read or write of a buffer",
+    ]
+    return names[code] ?? "error"
+}
+
+/// Whether the answer says that there is no room, so that draining the pool and trying again may help.
+func isMemoryError(_ code: Int32) -> Bool { code == -4 || code == -5 || code == -6 }
+
+/// The typed error for an answer other than success.
+func openCLError(_ code: Int32, device: String, operation: String) -> ComputeError {
+    switch code {
+    // The device went away, or a fault of a kernel took the context with it.
+    case -2, -14, -34, -36, -9999: .deviceLost(device: device, operation: operation)
+    default: .driver(device: device, operation: operation, code: Int(code), name: openCLErrorName(code))
+    }
+}
+
+/// Throws the typed error unless the call succeeded.
+func checkOpenCL(_ code: Int32, device: String, _ operation: String) throws(ComputeError) {
+    guard code == CL_SUCCESS else { throw openCLError(code, device: device, operation: operation) }
+}

@@ -1,0 +1,167 @@
+import CKernels
+import COpenCL
+import Compute
+import Core
+import Synchronization
+
+#if canImport(Glibc)
+    import Glibc
+#endif
+
+/// The programs of one opened device: one per file of kernels/, built at first use.
+final class OpenCLPrograms: Sendable {
+    private let deviceName: String
+    private let device: OpenCLHandle
+    private let context: OpenCLHandle
+    private let key: String
+    private let options: String
+    private let cache: OpenCLProgramCache
+    private let state = Mutex(State())
+
+    private struct State {
+        var programs: [ProgramName: OpenCLHandle] = [:]
+        /// Kernels with the shapes of groups that have been launched already.
+        var launched: Set<LaunchVariant> = []
+        var seconds = 0.0
+    }
+
+    /// What a runtime may compile for separately, when it is first launched.
+    struct LaunchVariant: Hashable {
+        let program: ProgramName
+        let kernel: String
+        let group: WorkSize
+        /// PoCL compiles once more for grids beyond 16 bits.
+        let isLarge: Bool
+    }
+
+    init(
+        name: String, device: OpenCLHandle, context: OpenCLHandle, key: String, kernelClass: DeviceClass,
+        cache: OpenCLProgramCache
+    ) {
+        self.cache = cache
+        self.deviceName = name
+        self.device = device
+        self.context = context
+        self.key = key
+        self.options =
+            "-cl-std=CL1.2 -D \(kernelClass == .cpu ? "APUS_CPU_CLASS" : "APUS_GPU_CLASS") "
+            + (kernelClass == .cpu ? "-D K_BLOCK=\(GemmTunables.kBlock)" : "")
+    }
+
+    /// Seconds spent on builds and first launches.
+    var seconds: Double { state.withLock { $0.seconds } }
+
+    func releaseAll() {
+        state.withLock { state in
+            for program in state.programs.values { clReleaseProgram(program.pointer) }
+            state.programs = [:]
+        }
+    }
+
+    /// A new kernel object, for one launch site of one stream.
+    func makeKernel(_ kernel: String, of program: ProgramName) throws(ComputeError) -> cl_kernel {
+        let built = try self.program(program)
+        var code: cl_int = CL_SUCCESS
+        guard let made = clCreateKernel(built.pointer, kernel, &code), code == CL_SUCCESS else {
+            throw openCLError(code, device: deviceName, operation: "kernel \(kernel) of \(program.file)")
+        }
+        return made
+    }
+
+    /// Whether a variant is launched for the first time; it then counts as launched.
+    func isFirstLaunch(_ variant: LaunchVariant) -> Bool {
+        state.withLock { $0.launched.insert(variant).inserted }
+    }
+
+    func addSeconds(_ seconds: Double) {
+        state.withLock { $0.seconds += max(seconds, 0) }
+    }
+
+    private func program(_ name: ProgramName) throws(ComputeError) -> OpenCLHandle {
+        // Held while building, so that two streams never build the same program.
+        try state.withLock { (state) throws(ComputeError) -> OpenCLHandle in
+            if let program = state.programs[name] { return program }
+            let start = monotonicSeconds()
+            var length = 0
+            guard let text = apus_kernel_source(name.file, &length) else {
+                throw .unsupported(
+                    device: deviceName, operation: name.file, reason: "there is no kernel file of that name")
+            }
+            let source = UnsafeRawBufferPointer(start: text, count: length)
+            let program = OpenCLHandle(pointer: try build(name, source: Array(source)))
+            state.programs[name] = program
+            state.seconds += monotonicSeconds() - start
+            return program
+        }
+    }
+
+    /// Builds a program and throws it away.
+    func compile(_ name: ProgramName, source: [UInt8]) throws(ComputeError) {
+        clReleaseProgram(try build(name, source: source))
+    }
+
+    /// Builds a program from the cache, or else from its source, which is then stored.
+    private func build(_ name: ProgramName, source: [UInt8]) throws(ComputeError) -> cl_program {
+        let options = "\(self.options) \(name.options)"
+        let file = name.file
+        let fullKey = Array("\(key)\(options)\n\(file)\n".utf8) + source
+        if let binary = cache.load(key: fullKey), let program = load(binary, options: options) { return program }
+        var code: cl_int = CL_SUCCESS
+        var length = source.count
+        let made = source.withUnsafeBytes { bytes -> cl_program? in
+            var text = bytes.baseAddress?.assumingMemoryBound(to: CChar.self)
+            return clCreateProgramWithSource(context.pointer, 1, &text, &length, &code)
+        }
+        guard let program = made, code == CL_SUCCESS else {
+            throw openCLError(code, device: deviceName, operation: "program \(file)")
+        }
+        var chosen: cl_device_id? = device.pointer
+        code = clBuildProgram(program, 1, &chosen, options, nil, nil)
+        guard code == CL_SUCCESS else {
+            let log = OpenCLDevice.text {
+                clGetProgramBuildInfo(program, device.pointer, cl_program_build_info(CL_PROGRAM_BUILD_LOG), $0, $1, $2)
+            }
+            clReleaseProgram(program)
+            throw .buildFailed(
+                device: deviceName, program: file, log: log.isEmpty ? "\(openCLErrorName(code)) (\(code))" : log)
+        }
+        if let binary = binary(of: program) { cache.store(binary, key: fullKey) }
+        return program
+    }
+
+    /// Makes a program of a stored binary; nil when the driver does not want it any more.
+    private func load(_ binary: [UInt8], options: String) -> cl_program? {
+        var code: cl_int = CL_SUCCESS
+        var status: cl_int = CL_SUCCESS
+        var chosen: cl_device_id? = device.pointer
+        var length = binary.count
+        let made = binary.withUnsafeBufferPointer { bytes -> cl_program? in
+            var start = bytes.baseAddress
+            return clCreateProgramWithBinary(context.pointer, 1, &chosen, &length, &start, &status, &code)
+        }
+        guard let program = made else { return nil }
+        if code == CL_SUCCESS, status == CL_SUCCESS,
+            clBuildProgram(program, 1, &chosen, options, nil, nil) == CL_SUCCESS
+        {
+            return program
+        }
+        clReleaseProgram(program)
+        return nil
+    }
+
+    private func binary(of program: cl_program) -> [UInt8]? {
+        var size = 0
+        let wanted = MemoryLayout<Int>.size
+        guard
+            clGetProgramInfo(program, cl_program_info(CL_PROGRAM_BINARY_SIZES), wanted, &size, nil) == CL_SUCCESS,
+            size > 0
+        else { return nil }
+        var bytes = [UInt8](repeating: 0, count: size)
+        let code = bytes.withUnsafeMutableBufferPointer { buffer -> cl_int in
+            var start = buffer.baseAddress
+            let size = MemoryLayout<UnsafeMutablePointer<UInt8>?>.size
+            return clGetProgramInfo(program, cl_program_info(CL_PROGRAM_BINARIES), size, &start, nil)
+        }
+        return code == CL_SUCCESS ? bytes : nil
+    }
+}

@@ -1,0 +1,265 @@
+import COpenCL
+import Compute
+import Core
+
+/// One in-order command queue with its own kernel objects and its own pool.
+final class OpenCLStreamBackend: StreamBackend {
+    let context: OpenCLContext
+    let pool: BufferPool
+    let queue: cl_command_queue
+    /// Tells compiling and running apart at first launches.
+    private let profilingQueue: cl_command_queue
+    private var kernels: [KernelName: cl_kernel] = [:]
+    private(set) var launchCount = 0
+
+    /// Uploads up to here are copied aside, so that the host need not wait for the queue.
+    private static let stagedBytes = 1 << 20
+    /// Bytes of such copies that may be pending.
+    private static let stagedBytesInAll = 16 << 20
+    private var staged: [Staged] = []
+
+    /// A copy of uploaded bytes that the queue has yet to read. Their ends are asked for, not called back: the simulator
+    /// Oclgrind calls back before it reads.
+    private struct Staged {
+        let memory: UnsafeMutableRawPointer
+        let byteCount: Int
+        let event: cl_event
+    }
+
+    private struct KernelName: Hashable {
+        let program: ProgramName
+        let kernel: String
+    }
+
+    init(context: OpenCLContext) throws(ComputeError) {
+        self.context = context
+        self.pool = BufferPool(context: context)
+        var code: cl_int = CL_SUCCESS
+        guard let queue = clCreateCommandQueue(context.context, context.device, 0, &code), code == CL_SUCCESS else {
+            throw openCLError(code, device: context.name, operation: "create a queue")
+        }
+        let profiling = cl_command_queue_properties(CL_QUEUE_PROFILING_ENABLE)
+        guard let second = clCreateCommandQueue(context.context, context.device, profiling, &code), code == CL_SUCCESS
+        else {
+            clReleaseCommandQueue(queue)
+            throw openCLError(code, device: context.name, operation: "create a queue")
+        }
+        self.queue = queue
+        self.profilingQueue = second
+    }
+
+    deinit {
+        clFinish(queue)
+        freeStaging(before: staged.count)
+        for kernel in kernels.values { clReleaseKernel(kernel) }
+        clReleaseCommandQueue(queue)
+        clReleaseCommandQueue(profilingQueue)
+        pool.close()
+    }
+
+    func check(_ code: cl_int, _ operation: String) throws(ComputeError) {
+        try checkOpenCL(code, device: context.name, operation)
+    }
+
+    // MARK: Memory
+
+    func allocate(byteCount: Int) throws(ComputeError) -> any DeviceStorage {
+        try pool.allocate(byteCount: byteCount)
+    }
+
+    func wrap<Element>(_ buffer: HostBuffer<Element>) throws(ComputeError) -> any DeviceStorage {
+        let isAligned = Int(bitPattern: buffer.baseAddress) % context.wrapAlignment == 0
+        if context.limits.sharesHostMemory && isAligned && buffer.byteCount > 0 {
+            return try OpenCLStorage.wrapping(buffer, pool: pool)
+        }
+        let storage = try pool.allocate(byteCount: max(buffer.byteCount, 1))
+        try upload(from: buffer.baseAddress, to: storage, byteOffset: 0, byteCount: buffer.byteCount)
+        return storage
+    }
+
+    func upload(
+        from source: UnsafeRawPointer, to storage: any DeviceStorage, byteOffset: Int, byteCount: Int
+    ) throws(ComputeError) {
+        guard byteCount > 0 else { return }
+        let target = try own(storage)
+        if byteCount > Self.stagedBytes {
+            try check(
+                clEnqueueWriteBuffer(
+                    queue, target.buffer, cl_bool(CL_TRUE), byteOffset, byteCount, source, 0, nil, nil), "upload")
+            return
+        }
+        try freeStaging()
+        let staging = UnsafeMutableRawPointer.allocate(byteCount: byteCount, alignment: 64)
+        staging.copyMemory(from: source, byteCount: byteCount)
+        var event: cl_event?
+        let code = clEnqueueWriteBuffer(
+            queue, target.buffer, cl_bool(CL_FALSE), byteOffset, byteCount, staging, 0, nil, &event)
+        guard code == CL_SUCCESS, let event else {
+            staging.deallocate()
+            throw openCLError(code, device: context.name, operation: "upload")
+        }
+        staged.append(Staged(memory: staging, byteCount: byteCount, event: event))
+    }
+
+    /// Frees the copies whose uploads are done; waits for all of them when they have become many.
+    private func freeStaging() throws(ComputeError) {
+        if staged.reduce(0, { $0 + $1.byteCount }) > Self.stagedBytesInAll { try finish() }
+        let pending = staged.firstIndex { staged in
+            var status: cl_int = CL_QUEUED
+            let size = MemoryLayout<cl_int>.size
+            let key = cl_event_info(CL_EVENT_COMMAND_EXECUTION_STATUS)
+            return clGetEventInfo(staged.event, key, size, &status, nil) != CL_SUCCESS || status > CL_COMPLETE
+        }
+        freeStaging(before: pending ?? staged.count)
+    }
+
+    private func freeStaging(before end: Int) {
+        for upload in staged[..<end] {
+            clReleaseEvent(upload.event)
+            upload.memory.deallocate()
+        }
+        staged.removeFirst(end)
+    }
+
+    func download(
+        from storage: any DeviceStorage, byteOffset: Int, to destination: UnsafeMutableRawPointer, byteCount: Int
+    ) throws(ComputeError) {
+        guard byteCount > 0 else { return try finish() }
+        let source = try own(storage)
+        try check(
+            clEnqueueReadBuffer(
+                queue, source.buffer, cl_bool(CL_TRUE), byteOffset, byteCount, destination, 0, nil, nil), "download")
+    }
+
+    func finish() throws(ComputeError) {
+        try check(clFinish(queue), "finish")
+        freeStaging(before: staged.count)
+    }
+
+    private func own(_ storage: any DeviceStorage) throws(ComputeError) -> OpenCLStorage {
+        guard let storage = storage as? OpenCLStorage, storage.belongs(to: context) else {
+            throw .invalidArgument(
+                operation: "transfer", reason: "a matrix belongs to another opening of device \(context.name)")
+        }
+        storage.noteUse(by: pool)
+        return storage
+    }
+
+    // MARK: Work
+
+    func execute(_ operation: Operation) throws(ComputeError) {
+        let lowering = Lowering(context: context, pool: pool)
+        try lowering.append(operation)
+        for launch in lowering.launches {
+            let name = KernelName(program: launch.program, kernel: launch.kernel)
+            let kernel: cl_kernel
+            if let known = kernels[name] {
+                kernel = known
+            } else {
+                kernel = try context.programs.makeKernel(launch.kernel, of: launch.program)
+                kernels[name] = kernel
+            }
+            try bind(launch, to: kernel)
+            try enqueue(launch, kernel)
+        }
+    }
+
+    func prepare(_ operations: [Operation]) throws(ComputeError) -> any PreparedOperations {
+        let lowering = Lowering(context: context, pool: pool)
+        for operation in operations { try lowering.append(operation) }
+        return try OpenCLPreparedOperations(lowering.launches, backend: self)
+    }
+
+    func bind(_ launch: Launch, to kernel: cl_kernel) throws(ComputeError) {
+        for (index, argument) in launch.arguments.enumerated() {
+            try check(argument.bind(to: kernel, at: index), "argument \(index) of kernel \(launch.kernel)")
+        }
+    }
+
+    /// Enqueues one kernel. When the device has no room, memory in the pools is given back and the launch tried again.
+    func enqueue(_ launch: Launch, _ kernel: cl_kernel) throws(ComputeError) {
+        let variant = OpenCLPrograms.LaunchVariant(
+            program: launch.program, kernel: launch.kernel, group: launch.group,
+            isLarge: max(launch.grid.x, launch.grid.y, launch.grid.z) > Int(UInt16.max))
+        var code: cl_int
+        if context.programs.isFirstLaunch(variant) {
+            code = try enqueueFirst(launch, kernel)
+        } else {
+            code = enqueue(launch, kernel, on: queue, event: nil)
+        }
+        if isMemoryError(code) {
+            clFinish(queue)
+            context.ledger.drainPools()
+            code = enqueue(launch, kernel, on: queue, event: nil)
+            if isMemoryError(code) {
+                throw context.ledger.outOfMemory(requestedBytes: launch.storages.map(\.byteCount).max() ?? 0)
+            }
+        }
+        try check(code, "kernel \(launch.kernel)")
+        launchCount += 1
+    }
+
+    private func enqueue(
+        _ launch: Launch, _ kernel: cl_kernel, on queue: cl_command_queue, event: UnsafeMutablePointer<cl_event?>?
+    ) -> cl_int {
+        withUnsafePointer(to: launch.grid) { grid in
+            withUnsafePointer(to: launch.group) { group in
+                grid.withMemoryRebound(to: Int.self, capacity: 3) { grid in
+                    group.withMemoryRebound(to: Int.self, capacity: 3) { group in
+                        clEnqueueNDRangeKernel(queue, kernel, 3, nil, grid, group, 0, nil, event)
+                    }
+                }
+            }
+        }
+    }
+
+    /// Launches a kernel for the first time, waits for it, and counts what it took beyond its run as compiling: some
+    /// runtimes compile only when they know the shape of the work-group.
+    private func enqueueFirst(_ launch: Launch, _ kernel: cl_kernel) throws(ComputeError) -> cl_int {
+        try finish()
+        let start = monotonicSeconds()
+        var event: cl_event?
+        let code = enqueue(launch, kernel, on: profilingQueue, event: &event)
+        guard code == CL_SUCCESS, let event else { return code }
+        defer { clReleaseEvent(event) }
+        try check(clFinish(profilingQueue), "kernel \(launch.kernel)")
+        let elapsed = monotonicSeconds() - start
+        var began: cl_ulong = 0
+        var ended: cl_ulong = 0
+        let size = MemoryLayout<cl_ulong>.size
+        let known =
+            clGetEventProfilingInfo(event, cl_profiling_info(CL_PROFILING_COMMAND_START), size, &began, nil)
+            == CL_SUCCESS
+            && clGetEventProfilingInfo(event, cl_profiling_info(CL_PROFILING_COMMAND_END), size, &ended, nil)
+                == CL_SUCCESS
+        let run = known && ended > began ? Double(ended - began) * 1e-9 : 0
+        context.programs.addSeconds(elapsed - run)
+        return code
+    }
+}
+
+/// Launches with kernel objects of their own, whose arguments are bound once.
+final class OpenCLPreparedOperations: PreparedOperations {
+    private let backend: OpenCLStreamBackend
+    /// Keeps the buffers alive.
+    private let launches: [Launch]
+    private var kernels: [cl_kernel] = []
+
+    init(_ launches: [Launch], backend: OpenCLStreamBackend) throws(ComputeError) {
+        self.backend = backend
+        self.launches = launches
+        for launch in launches {
+            let kernel = try backend.context.programs.makeKernel(launch.kernel, of: launch.program)
+            kernels.append(kernel)
+            try backend.bind(launch, to: kernel)
+        }
+    }
+
+    deinit {
+        for kernel in kernels { clReleaseKernel(kernel) }
+    }
+
+    func replay() throws(ComputeError) {
+        for index in launches.indices { try backend.enqueue(launches[index], kernels[index]) }
+    }
+}

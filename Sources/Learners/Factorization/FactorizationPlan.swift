@@ -1,0 +1,105 @@
+import Compute
+import Core
+
+/// What a training is expected to need, known before it starts.
+public struct FactorizationPlan: Sendable {
+    /// Host and device bytes at the peak, the interactions themselves included.
+    public let memoryBytes: Int
+    /// Of these, bytes on the device if it has memory of its own.
+    public let deviceBytes: Int
+    /// Seconds for all iterations, evaluation apart; nil when the device's rate is unknown.
+    public let seconds: Double?
+    /// The solver that `auto` comes to.
+    public let solver: FactorizationSolver
+
+    /// Predicts memory and time.
+    ///
+    /// - Parameters:
+    ///   - byUser: the training interactions, users × items.
+    ///   - byItem: the transpose.
+    ///   - options: the parameters.
+    ///   - device: where it would run.
+    ///   - rate: floating-point operations per second of a large product on the device, see
+    ///     ``measureRate(stream:)``; nil predicts no time.
+    public init(
+        byUser: HostSparseMatrix, byItem: HostSparseMatrix, options: FactorizationOptions, device: any Device,
+        rate: Double?
+    ) {
+        let resolved =
+            options.solver == .auto
+            ? SolverCost.cheapest(byUser: byUser, byItem: byItem, options: options) : options.solver
+        solver = resolved
+        let columns = options.tableColumns
+        let (users, items) = (byUser.rows, byItem.rows)
+        let interactions = byUser.byteCount + byItem.byteCount
+        let tables = 4 * columns * (users + items)
+        let chunk = GramRotation.chunkRows(columns: columns, deviceClass: device.identity.deviceClass)
+        var working = 4 * columns * (min(chunk, max(users, items)) + 2 * columns) + 8 * (users + items)
+        // The eigenproblem works in double precision on the host: matrix, vectors and LAPACK's workspace.
+        working += 8 * 6 * columns * columns
+        if options.feedback == .implicit && options.confidence == .log { working += 4 * byUser.entryCount }
+        if options.feedback == .explicit {
+            working += 2 * 4 * byUser.entryCount + tables
+        }
+        let longestRow = max(Self.longestRow(byUser), Self.longestRow(byItem))
+        working += device.limits.computeUnits * 4 * Self.solverScratch(longestRow, columns, resolved, options)
+        // The finished tables are copied out while those of the device are still there.
+        let copies = device.limits.sharesHostMemory ? tables : 2 * tables + interactions
+        deviceBytes = device.limits.sharesHostMemory ? 0 : interactions + tables + working
+        memoryBytes = interactions + tables + working + copies
+        seconds = rate.map { rate in
+            Double(options.iterations) * SolverCost.cost(resolved, byUser: byUser, byItem: byItem, options: options)
+                / rate
+        }
+    }
+
+    /// Refuses a training that would pass a limit.
+    /// - Throws: ``ComputeError/outOfMemory(device:requestedBytes:availableBytes:)``.
+    public func check(memoryLimitBytes: Int?, alreadyUsedBytes: Int, device: any Device) throws(ComputeError) {
+        if let memoryLimitBytes, memoryBytes > memoryLimitBytes - alreadyUsedBytes {
+            throw .outOfMemory(
+                device: "host", requestedBytes: memoryBytes, availableBytes: max(memoryLimitBytes - alreadyUsedBytes, 0)
+            )
+        }
+        if !device.limits.sharesHostMemory, deviceBytes > device.limits.memoryBytes {
+            throw .outOfMemory(
+                device: device.identity.name, requestedBytes: deviceBytes, availableBytes: device.limits.memoryBytes)
+        }
+    }
+
+    /// Floating-point operations per second of a 512³ product on the device; some milliseconds.
+    public static func measureRate(stream: Stream) throws(ComputeError) -> Double {
+        let n = 512
+        let (a, b, c) = (
+            try stream.allocate(rows: n, columns: n), try stream.allocate(rows: n, columns: n),
+            try stream.allocate(rows: n, columns: n)
+        )
+        try stream.fill(a, with: 1)
+        try stream.fill(b, with: 1)
+        try stream.gemm(a, b, into: c)
+        try stream.finish()
+        var best = Double.infinity
+        for _ in 0..<3 {
+            let start = monotonicSeconds()
+            try stream.gemm(a, b, into: c)
+            try stream.finish()
+            best = min(best, monotonicSeconds() - start)
+        }
+        return 2 * Double(n * n * n) / max(best, 1e-9)
+    }
+
+    private static func longestRow(_ matrix: HostSparseMatrix) -> Int {
+        (0..<matrix.rows).reduce(0) { max($0, matrix.range(ofRow: $1).count) }
+    }
+
+    /// Elements of scratch of one worker: its system and the gathered rows.
+    private static func solverScratch(
+        _ longestRow: Int, _ d: Int, _ solver: FactorizationSolver, _ options: FactorizationOptions
+    ) -> Int {
+        switch solver {
+        case .exact, .auto: 2 * d * d + 1024 * d
+        case .cg: min(longestRow * d, 1 << 18) + longestRow + 8 * d
+        case .subspace: options.blockSize * options.blockSize + 2 * longestRow + 8 * d
+        }
+    }
+}

@@ -1,0 +1,142 @@
+import Core
+import FoundationEssentials
+import Tables
+
+/// The model file: one safetensors file with everything in it.
+///
+/// Tensors: `user_factors`, `item_factors` (F32), `mean` (F32), `users.bytes`/`users.offsets` and likewise `items` and
+/// `item_titles` (U8 with I64 offsets), `seen.row_pointers` (I64), `seen.columns` (I32), `seen.values` (F32).
+/// Metadata: `apus_kind`, `apus_format_version`, `configuration` and `provenance` as JSON.
+extension RecommenderModel {
+    /// The kind that the file's metadata carries.
+    public static let kind = "als"
+    /// Raised when a reader of the previous version could not understand the file. Older versions keep loading.
+    public static let formatVersion = 1
+
+    /// Writes the model: to a temporary file beside `path`, synced, renamed. An existing file stays as it was when
+    /// anything fails. Throws ``SystemError``.
+    public func save(to path: String) throws {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys]
+        var writer = SafetensorsWriter(metadata: [
+            "apus_kind": Self.kind,
+            "apus_format_version": String(Self.formatVersion),
+            "configuration": String(decoding: try encoder.encode(factors.options), as: UTF8.self),
+            "provenance": String(decoding: try encoder.encode(provenance), as: UTF8.self),
+        ])
+        writer.add("user_factors", shape: [factors.users.rows, factors.users.columns], factors.users.storage)
+        writer.add("item_factors", shape: [factors.items.rows, factors.items.columns], factors.items.storage)
+        writer.add("mean", shape: [1], HostBuffer([factors.mean]))
+        writer.add(users, as: "users")
+        writer.add(items, as: "items")
+        if let itemTitles { writer.add(itemTitles, as: "item_titles") }
+        writer.add(seen, as: "seen")
+        try writer.write(to: path)
+    }
+
+    /// Reads a model. O(size of the file), most of it checks; the tables stay in the file's mapping.
+    ///
+    /// - Throws: ``SystemError`` when the file can't be opened; ``DataError`` when it is no model, is cut short or
+    ///   damaged, or was written by a newer version.
+    public init(path: String) throws {
+        let file = try SafetensorsFile(path: path)
+        try file.require(kind: Self.kind, newestVersion: Self.formatVersion)
+        let options: FactorizationOptions = try file.decode("configuration")
+        do { try options.validate() } catch { throw DataError("\(error)", file: path) }
+        let users = try file.identifiers("users")
+        let items = try file.identifiers("items")
+        let columns = options.tableColumns
+        let factors = FactorizationFactors(
+            users: HostMatrix(
+                rows: users.count, columns: columns,
+                storage: try file.floats("user_factors", shape: [users.count, columns])),
+            items: HostMatrix(
+                rows: items.count, columns: columns,
+                storage: try file.floats("item_factors", shape: [items.count, columns])),
+            mean: try file.floats("mean", shape: [1])[0], options: options)
+        let titles = file.tensor("item_titles.offsets") == nil ? nil : try file.identifiers("item_titles")
+        if let titles, titles.count != items.count {
+            throw DataError("the model has \(items.count) items and \(titles.count) titles", file: path)
+        }
+        self.init(
+            factors: factors, users: users, items: items, itemTitles: titles,
+            seen: try file.sparse("seen", rows: users.count, columns: items.count),
+            provenance: try file.decode("provenance"))
+    }
+}
+
+extension SafetensorsWriter {
+    /// Adds a list of strings as two tensors.
+    mutating func add(_ identifiers: IdentifierIndex, as name: String) {
+        add("\(name).bytes", shape: [identifiers.bytes.count], identifiers.bytes)
+        add("\(name).offsets", shape: [identifiers.offsets.count], identifiers.offsets)
+    }
+
+    /// Adds a sparse matrix as three tensors.
+    mutating func add(_ matrix: HostSparseMatrix, as name: String) {
+        add("\(name).row_pointers", shape: [matrix.rowPointers.count], matrix.rowPointers)
+        add("\(name).columns", shape: [matrix.columnIndices.count], matrix.columnIndices)
+        add("\(name).values", shape: [matrix.values.count], matrix.values)
+    }
+}
+
+extension SafetensorsFile {
+    /// Refuses files of another kind and of newer versions.
+    func require(kind: String, newestVersion: Int) throws {
+        guard let found = metadata["apus_kind"] else {
+            throw DataError("this safetensors file was not written by Apus", file: path)
+        }
+        guard let version = metadata["apus_format_version"].flatMap({ Int($0) }), version >= 1 else {
+            throw DataError("the model's format version is missing or damaged", file: path)
+        }
+        guard version <= newestVersion else {
+            throw DataError(
+                "the model has format version \(version); this program reads up to \(newestVersion): "
+                    + "use a newer Apus", file: path)
+        }
+        guard found == kind else {
+            throw DataError("expected a file of kind `\(kind)`, found `\(found)`", file: path)
+        }
+    }
+
+    /// A value stored as JSON in the metadata.
+    func decode<Value: Decodable>(_ key: String) throws -> Value {
+        guard let text = metadata[key] else { throw DataError("the file has no `\(key)`", file: path) }
+        do {
+            return try JSONDecoder().decode(Value.self, from: Data(text.utf8))
+        } catch {
+            throw DataError("`\(key)` of the file is damaged: \(error)", file: path)
+        }
+    }
+
+    /// A list of strings.
+    func identifiers(_ name: String) throws -> IdentifierIndex {
+        do {
+            return try IdentifierIndex(bytes: try bytes("\(name).bytes"), offsets: try int64s("\(name).offsets"))
+        } catch let error as DataError {
+            throw DataError(error.reason, file: path)
+        }
+    }
+
+    /// A sparse matrix, every index checked: a damaged file must not become a fault later.
+    func sparse(_ name: String, rows: Int, columns: Int) throws -> HostSparseMatrix {
+        let pointers = try int64s("\(name).row_pointers", shape: [rows + 1])
+        let indices = try int32s("\(name).columns")
+        let values = try floats("\(name).values", shape: [indices.count])
+        var valid = pointers[0] == 0 && pointers[rows] == Int64(indices.count)
+        for row in 0..<rows where valid { valid = pointers[row] <= pointers[row + 1] }
+        if valid {
+            for row in 0..<rows {
+                var previous: Int32 = -1
+                for entry in Int(pointers[row])..<Int(pointers[row + 1]) {
+                    let index = indices[entry]
+                    if index <= previous || Int(index) >= columns { valid = false }
+                    previous = index
+                }
+            }
+        }
+        guard valid else { throw DataError("`\(name)` of the file is damaged", file: path) }
+        return HostSparseMatrix(
+            rows: rows, columns: columns, rowPointers: pointers, columnIndices: indices, values: values)
+    }
+}

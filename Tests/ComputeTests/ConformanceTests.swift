@@ -1,0 +1,99 @@
+import Compute
+import Conformance
+import Testing
+
+@Suite("Conformance") struct ConformanceTests {
+    /// `APUS_SWEEP` chooses the shapes; the full sweep is the default.
+    static let suite = ConformanceSuite(environment("APUS_SWEEP").flatMap(Sweep.init) ?? .full)
+
+    /// `APUS_TEST_OPERATIONS` chooses among the operations, separated by commas; all is the default.
+    static let operations: [OperationKind] = {
+        let chosen = environment("APUS_TEST_OPERATIONS")?.split(separator: ",").map(String.init) ?? []
+        return OperationKind.allCases.filter { chosen.isEmpty || chosen.contains($0.rawValue) }
+    }()
+
+    @Test("Every case of every operation on every device", arguments: TestDevice.all, operations)
+    func conforms(_ target: TestDevice, _ operation: OperationKind) throws {
+        let cases = Self.suite.cases(of: operation)
+        #expect(!cases.isEmpty)
+        let stream = try target.device.makeStream()
+        var refused: [String: Int] = [:]
+        for one in cases {
+            let result = one.run(on: stream)
+            switch result.outcome {
+            case .passed: break
+            case .failed: Issue.record("\(target.label): \(one): \(result.message)")
+            case .unsupported: refused[result.message, default: 0] += 1
+            }
+        }
+        // A device may refuse an operation, but must say so beforehand.
+        if target.device.unsupportedOperations[operation] == nil {
+            for (reason, count) in refused {
+                Issue.record("\(target.label): \(operation): refused \(count) of \(cases.count) cases: \(reason)")
+            }
+        }
+    }
+
+    @Test("Plans replay without growing the memory of the device", arguments: TestDevice.all)
+    func replaysInPlace(_ target: TestDevice) throws {
+        // Opened once more: the other tests run at the same time.
+        let certificate = try ConformanceSuite(.minimal).run(on: try target.open(), deviceIsIdle: true)
+        let unsupported = Set(target.device.unsupportedOperations.keys.map(\.rawValue))
+        for record in certificate.operations where !unsupported.contains(record.operation) {
+            #expect(record.passed, "\(target.label): \(record.reason ?? "")")
+        }
+    }
+
+    @Test func everyDeviceFoundOpens() {
+        #expect(TestDeviceList.found.failures.isEmpty)
+    }
+
+    @Test func openCLIsThereWhereItIsRequired() {
+        let found = TestDeviceList.found.devices.contains { $0.device.identity.backend == "OpenCL" }
+        #expect(found || !requiresOpenCL, "no OpenCL device was found; install pocl-opencl-icd")
+    }
+
+    @Test func suitesNestAndNamesAreUnique() {
+        for sweep in Sweep.allCases {
+            let suite = ConformanceSuite(sweep)
+            #expect(Set(suite.cases.map(\.name)).count == suite.cases.count)
+            for operation in OperationKind.allCases {
+                #expect(!suite.cases(of: operation).isEmpty, "\(sweep) \(operation)")
+            }
+        }
+        #expect(ConformanceSuite.minimal.cases.count < ConformanceSuite.reduced.cases.count)
+        #expect(ConformanceSuite.reduced.cases.count < ConformanceSuite.full.cases.count)
+    }
+
+    @Test func certificateTellsWhatPassed() throws {
+        var reported = 0
+        let certificate = try ConformanceSuite.minimal.run(on: OracleDevice()) { _, completed, total in
+            reported += 1
+            #expect(completed == reported && completed <= total)
+            return .proceed
+        }
+        #expect(reported == ConformanceSuite.minimal.cases.count)
+        #expect(certificate.passed && certificate.unsupportedOperations.isEmpty)
+        #expect(certificate.operations.map(\.operation) == OperationKind.allCases.map(\.rawValue))
+        #expect(certificate.operations.allSatisfy { $0.cases > 0 && $0.worstDeviationOverTolerance <= 1 })
+        #expect(certificate.covers(OracleDevice(name: "under another name").identity))
+        #expect(certificate.date.count == 20 && certificate.date.hasSuffix("Z"))
+    }
+
+    @Test func certificateRefusesWhatFailed() throws {
+        let device = OracleDevice(unsupportedOperations: [.gram: "for the test"])
+        let certificate = try ConformanceSuite.minimal.run(on: device, operations: [.gram, .fill])
+        #expect(!certificate.passed)
+        #expect(certificate.operations.map(\.operation) == ["fill", "gram"])
+        let refused = certificate.unsupportedOperations
+        #expect(Set(refused.keys) == [.gram])
+        #expect(refused[.gram]?.contains("for the test") == true)
+    }
+
+    @Test func aRunCanBeStopped() throws {
+        let certificate = try ConformanceSuite.minimal.run(on: OracleDevice()) { _, completed, _ in
+            completed == 3 ? .stop : .proceed
+        }
+        #expect(certificate.operations.map(\.cases) == [3])
+    }
+}

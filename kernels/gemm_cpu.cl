@@ -1,0 +1,341 @@
+// Dense products for CPU-class devices: output = activation(alpha * op(a) * op(b) + beta * output + bias).
+//
+// A work-item owns a register tile of 12 x 32 sums (24 vectors of 16 floats) and walks over packed panels; the
+// work-group size is 1, and there is neither local memory nor a barrier, which a CPU would pay for and not use.
+//
+// Packed layout: the k dimension is cut into blocks of K_BLOCK. Within a block of length kl that starts at p0, panel q
+// of A holds kl columns of 12 rows, at p0 * 12 * panels + q * 12 * kl; panel q of B holds kl rows of 32 columns, at
+// p0 * 32 * panels + q * 32 * kl. Rows and columns past the edge are zero.
+//
+// Launches: gemm_pack_a over (panels of A), gemm_pack_b over (panels of B), gemm_packed over (column groups, row
+// groups), all with work-groups of 1. gemm_rows does without the packing of A, gemm_small without any.
+
+#ifndef K_BLOCK
+#define K_BLOCK 1024
+#endif
+
+// The same for gemm_small, whose panel of B is private.
+#define K_SMALL 256
+
+#define TILE_ROWS 12
+#define TILE_COLUMNS 32
+
+#define FLAG_BIAS 1
+#define ACTIVATION_RELU 1
+#define ACTIVATION_SIGMOID 2
+#define ACTIVATION_TANH 3
+
+// Compiled once a kernel instead of once a place of use: a program compiles in a third of the time and runs as fast.
+#define SHARED __attribute__((noinline)) static
+
+#define FOR_TILE_ROWS(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11)
+
+// Packs 12 rows of op(a), element (i, p) at i * row_step + p * column_step; one of the steps is 1.
+__kernel void gemm_pack_a(
+    __global const float *a, long a_offset, long row_step, long column_step, long m, long k, __global float *packed) {
+    const long panel = get_global_id(0);
+    const long panels = get_global_size(0);
+    const long first = panel * TILE_ROWS;
+    const long rows = min(m - first, (long)TILE_ROWS);
+    __global const float *source = a + a_offset + first * row_step;
+    for (long p0 = 0; p0 < k; p0 += K_BLOCK) {
+        const long length = min(k - p0, (long)K_BLOCK);
+        __global float *target = packed + p0 * TILE_ROWS * panels + panel * TILE_ROWS * length;
+        __global const float *block = source + p0 * column_step;
+        if (rows == TILE_ROWS && row_step == 1) {
+            for (long p = 0; p < length; ++p) {
+                __global const float *from = block + p * column_step;
+                vstore8(vload8(0, from), 0, target + p * TILE_ROWS);
+                vstore4(vload4(2, from), 2, target + p * TILE_ROWS);
+            }
+        } else if (rows == TILE_ROWS) {
+            for (long p = 0; p < length; ++p) {
+                for (int i = 0; i < TILE_ROWS; ++i) target[p * TILE_ROWS + i] = block[i * row_step + p * column_step];
+            }
+        } else {
+            for (long p = 0; p < length; ++p) {
+                for (int i = 0; i < TILE_ROWS; ++i) {
+                    target[p * TILE_ROWS + i] = i < rows ? block[i * row_step + p * column_step] : 0.0f;
+                }
+            }
+        }
+    }
+}
+
+// Packs 32 columns of op(b), element (p, j) at p * row_step + j * column_step; one of the steps is 1.
+__kernel void gemm_pack_b(
+    __global const float *b, long b_offset, long row_step, long column_step, long n, long k, __global float *packed) {
+    const long panel = get_global_id(0);
+    const long panels = get_global_size(0);
+    const long first = panel * TILE_COLUMNS;
+    const long columns = min(n - first, (long)TILE_COLUMNS);
+    __global const float *source = b + b_offset + first * column_step;
+    for (long p0 = 0; p0 < k; p0 += K_BLOCK) {
+        const long length = min(k - p0, (long)K_BLOCK);
+        __global float *target = packed + p0 * TILE_COLUMNS * panels + panel * TILE_COLUMNS * length;
+        __global const float *block = source + p0 * row_step;
+        if (columns == TILE_COLUMNS && column_step == 1) {
+            for (long p = 0; p < length; ++p) {
+                __global const float *from = block + p * row_step;
+                vstore16(vload16(0, from), 0, target + p * TILE_COLUMNS);
+                vstore16(vload16(1, from), 1, target + p * TILE_COLUMNS);
+            }
+        } else if (columns == TILE_COLUMNS) {
+            for (long p = 0; p < length; ++p) {
+                for (int j = 0; j < TILE_COLUMNS; ++j) {
+                    target[p * TILE_COLUMNS + j] = block[p * row_step + j * column_step];
+                }
+            }
+        } else {
+            for (long p = 0; p < length; ++p) {
+                for (int j = 0; j < TILE_COLUMNS; ++j) {
+                    target[p * TILE_COLUMNS + j] = j < columns ? block[p * row_step + j * column_step] : 0.0f;
+                }
+            }
+        }
+    }
+}
+
+static float16 activate(float16 x, int activation) {
+    if (activation == ACTIVATION_RELU) return select(x, (float16)(0.0f), x < 0.0f);
+    if (activation == ACTIVATION_SIGMOID) return 1.0f / (1.0f + exp(-x));
+    if (activation == ACTIVATION_TANH) return tanh(x);
+    return x;
+}
+
+// What is done with a finished tile row of 32 sums: scaling, the old output, bias and activation.
+SHARED void store_row(
+    float16 low, float16 high, __global float *output, long columns, float alpha, float beta,
+    __global const float *bias, int last, int activation) {
+    if (columns == TILE_COLUMNS) {
+        low *= alpha;
+        high *= alpha;
+        if (beta != 0.0f) {
+            low += beta * vload16(0, output);
+            high += beta * vload16(1, output);
+        }
+        if (last) {
+            if (bias) {
+                low += vload16(0, bias);
+                high += vload16(1, bias);
+            }
+            if (activation) {
+                low = activate(low, activation);
+                high = activate(high, activation);
+            }
+        }
+        vstore16(low, 0, output);
+        vstore16(high, 1, output);
+        return;
+    }
+    float values[TILE_COLUMNS];
+    for (int j = 0; j < TILE_COLUMNS; ++j) values[j] = 0.0f;
+    for (int j = 0; beta != 0.0f && j < columns; ++j) values[j] = output[j];
+    low = low * alpha;
+    high = high * alpha;
+    if (beta != 0.0f) {
+        low += beta * vload16(0, values);
+        high += beta * vload16(1, values);
+    }
+    if (last) {
+        if (bias) {
+            for (int j = 0; j < columns; ++j) values[j] = bias[j];
+            low += vload16(0, values);
+            high += vload16(1, values);
+        }
+        if (activation) {
+            low = activate(low, activation);
+            high = activate(high, activation);
+        }
+    }
+    vstore16(low, 0, values);
+    vstore16(high, 1, values);
+    for (int j = 0; j < columns; ++j) output[j] = values[j];
+}
+
+#define DECLARE_SUMS(i) float16 low##i = (float16)(0.0f), high##i = (float16)(0.0f);
+#define ADD_PACKED(i) low##i += b0 * pa[i]; high##i += b1 * pa[i];
+#define SET_ROW(i)                                                                        \
+    vstore16(alpha * low##i, 0, output + i * output_stride);                               \
+    vstore16(alpha * high##i, 1, output + i * output_stride);
+#define UPDATE_ROW(i)                                                                      \
+    vstore16(alpha * low##i + beta * vload16(0, output + i * output_stride), 0, output + i * output_stride); \
+    vstore16(alpha * high##i + beta * vload16(1, output + i * output_stride), 1, output + i * output_stride);
+#define KEEP_ROW(i) vstore16(low##i, 2 * i, sums); vstore16(high##i, 2 * i + 1, sums);
+
+// Whole tiles without bias and activation go straight from the registers; the rest is finished row by row.
+#define STORE_TILE                                                                         \
+    if (rows >= TILE_ROWS && columns == TILE_COLUMNS && !(last && (bias || activation))) { \
+        if (beta == 0.0f) {                                                                \
+            FOR_TILE_ROWS(SET_ROW)                                                         \
+        } else {                                                                           \
+            FOR_TILE_ROWS(UPDATE_ROW)                                                      \
+        }                                                                                  \
+        return;                                                                            \
+    }                                                                                      \
+    float sums[TILE_ROWS * TILE_COLUMNS];                                                  \
+    FOR_TILE_ROWS(KEEP_ROW)                                                                \
+    for (int i = 0; i < TILE_ROWS && i < rows; ++i) {                                      \
+        store_row(                                                                         \
+            vload16(2 * i, sums), vload16(2 * i + 1, sums), output + i * output_stride, columns, alpha, beta, bias, \
+            last, activation);                                                             \
+    }
+
+SHARED void tile_packed(
+    __global const float *pa, __global const float *pb, long length, __global float *output,
+    long output_stride, long rows, long columns, float alpha, float beta, __global const float *bias, int last,
+    int activation) {
+    FOR_TILE_ROWS(DECLARE_SUMS)
+    for (long p = 0; p < length; ++p) {
+        const float16 b0 = vload16(0, pb);
+        const float16 b1 = vload16(1, pb);
+        FOR_TILE_ROWS(ADD_PACKED)
+        pa += TILE_ROWS;
+        pb += TILE_COLUMNS;
+    }
+    STORE_TILE
+}
+
+__kernel void gemm_packed(
+    __global const float *a, __global const float *b, __global float *output, long output_offset, long output_stride,
+    long m, long n, long k, float alpha, float beta, __global const float *bias, long bias_offset, int flags,
+    int activation, int tiles_per_item, int panels_per_item) {
+    const long row_panels = (m + TILE_ROWS - 1) / TILE_ROWS;
+    const long column_panels = (n + TILE_COLUMNS - 1) / TILE_COLUMNS;
+    const long first_panel = (long)get_global_id(0) * panels_per_item;
+    const long last_panel = min(first_panel + panels_per_item, column_panels);
+    const long first_tile = (long)get_global_id(1) * tiles_per_item;
+    const long last_tile = min(first_tile + tiles_per_item, row_panels);
+    // k of 0 still has to write alpha * 0 + beta * output + bias.
+    for (long p0 = 0; p0 == 0 || p0 < k; p0 += K_BLOCK) {
+        const long length = min(k - p0, (long)K_BLOCK);
+        const int last = p0 + K_BLOCK >= k;
+        for (long panel = first_panel; panel < last_panel; ++panel) {
+            const long column = panel * TILE_COLUMNS;
+            __global const float *pb = b + p0 * TILE_COLUMNS * column_panels + panel * TILE_COLUMNS * length;
+            for (long tile = first_tile; tile < last_tile; ++tile) {
+                const long row = tile * TILE_ROWS;
+                tile_packed(
+                    a + p0 * TILE_ROWS * row_panels + tile * TILE_ROWS * length, pb, length,
+                    output + output_offset + row * output_stride + column, output_stride, m - row,
+                    min(n - column, (long)TILE_COLUMNS), alpha, p0 == 0 ? beta : 1.0f,
+                    flags & FLAG_BIAS ? bias + bias_offset + column : 0, last, activation);
+            }
+        }
+    }
+}
+
+
+#define ADD_THREE(base, x, y, z)                                                           \
+    low##x += b0 * base[p]; high##x += b1 * base[p];                                       \
+    low##y += b0 * base[p + stride]; high##y += b1 * base[p + stride];                     \
+    low##z += b0 * base[p + 2 * stride]; high##z += b1 * base[p + 2 * stride];
+#define CLAMP_ROW(i) const long row##i = min((long)i, rows - 1) * stride;
+#define ADD_CLAMPED(i) low##i += b0 * a0[row##i + p]; high##i += b1 * a0[row##i + p];
+
+// The same product with the rows of A read where they are; the panel of B may lie in private memory. A tile past the
+// edge reads its last row again instead of rows that are not there.
+#define DEFINE_TILE_ROWS(name, space)                                                      \
+    SHARED void name(                                                                      \
+        __global const float *a0, long stride, space const float *pb, long b_stride, long length, \
+        __global float *output, long output_stride, long rows, long columns, float alpha, float beta, \
+        __global const float *bias, int last, int activation) {                            \
+        FOR_TILE_ROWS(DECLARE_SUMS)                                                        \
+        if (rows >= TILE_ROWS) {                                                           \
+            __global const float *a3 = a0 + 3 * stride;                                    \
+            __global const float *a6 = a0 + 6 * stride;                                    \
+            __global const float *a9 = a0 + 9 * stride;                                    \
+            for (long p = 0; p < length; ++p) {                                            \
+                const float16 b0 = vload16(0, pb);                                         \
+                const float16 b1 = vload16(1, pb);                                         \
+                ADD_THREE(a0, 0, 1, 2)                                                     \
+                ADD_THREE(a3, 3, 4, 5)                                                     \
+                ADD_THREE(a6, 6, 7, 8)                                                     \
+                ADD_THREE(a9, 9, 10, 11)                                                   \
+                pb += b_stride;                                                            \
+            }                                                                              \
+        } else {                                                                           \
+            FOR_TILE_ROWS(CLAMP_ROW)                                                       \
+            for (long p = 0; p < length; ++p) {                                            \
+                const float16 b0 = vload16(0, pb);                                         \
+                const float16 b1 = vload16(1, pb);                                         \
+                FOR_TILE_ROWS(ADD_CLAMPED)                                                 \
+                pb += b_stride;                                                            \
+            }                                                                              \
+        }                                                                                  \
+        STORE_TILE                                                                         \
+    }
+
+DEFINE_TILE_ROWS(tile_rows, __global)
+DEFINE_TILE_ROWS(tile_rows_private, __private)
+
+__kernel void gemm_rows(
+    __global const float *a, long a_offset, long a_stride, __global const float *b, __global float *output,
+    long output_offset, long output_stride, long m, long n, long k, float alpha, float beta,
+    __global const float *bias, long bias_offset, int flags, int activation, int tiles_per_item, int panels_per_item) {
+    const long row_panels = (m + TILE_ROWS - 1) / TILE_ROWS;
+    const long column_panels = (n + TILE_COLUMNS - 1) / TILE_COLUMNS;
+    const long first_panel = (long)get_global_id(0) * panels_per_item;
+    const long last_panel = min(first_panel + panels_per_item, column_panels);
+    const long first_tile = (long)get_global_id(1) * tiles_per_item;
+    const long last_tile = min(first_tile + tiles_per_item, row_panels);
+    for (long p0 = 0; p0 == 0 || p0 < k; p0 += K_BLOCK) {
+        const long length = min(k - p0, (long)K_BLOCK);
+        const int last = p0 + K_BLOCK >= k;
+        for (long panel = first_panel; panel < last_panel; ++panel) {
+            const long column = panel * TILE_COLUMNS;
+            __global const float *pb = b + p0 * TILE_COLUMNS * column_panels + panel * TILE_COLUMNS * length;
+            for (long tile = first_tile; tile < last_tile; ++tile) {
+                const long row = tile * TILE_ROWS;
+                tile_rows(
+                    a + a_offset + row * a_stride + p0, a_stride, pb, TILE_COLUMNS, length,
+                    output + output_offset + row * output_stride + column, output_stride, m - row,
+                    min(n - column, (long)TILE_COLUMNS), alpha, p0 == 0 ? beta : 1.0f,
+                    flags & FLAG_BIAS ? bias + bias_offset + column : 0, last, activation);
+            }
+        }
+    }
+}
+
+// Small products in one launch: whole panels of a B that is not transposed are read where they are, others are
+// gathered in private memory by the work-item that needs them. Grid: (panels of B, row groups).
+__kernel void gemm_small(
+    __global const float *a, long a_offset, long a_stride, __global const float *b, long b_offset, long b_row_step,
+    long b_column_step, __global float *output, long output_offset, long output_stride, long m, long n, long k,
+    float alpha, float beta, __global const float *bias, long bias_offset, int flags, int activation,
+    int tiles_per_item) {
+    const long column = (long)get_global_id(0) * TILE_COLUMNS;
+    const long columns = min(n - column, (long)TILE_COLUMNS);
+    const long first_tile = (long)get_global_id(1) * tiles_per_item;
+    const long last_tile = min(first_tile + tiles_per_item, (m + TILE_ROWS - 1) / TILE_ROWS);
+    const bool reads_in_place = columns == TILE_COLUMNS && b_column_step == 1;
+    float gathered[K_SMALL * TILE_COLUMNS];
+    for (long p0 = 0; p0 == 0 || p0 < k; p0 += K_SMALL) {
+        const long length = min(k - p0, (long)K_SMALL);
+        const int last = p0 + K_SMALL >= k;
+        __global const float *block = b + b_offset + p0 * b_row_step + column * b_column_step;
+        if (!reads_in_place) {
+            for (long p = 0; p < length; ++p) {
+                for (int j = 0; j < TILE_COLUMNS; ++j) {
+                    gathered[p * TILE_COLUMNS + j] = j < columns ? block[p * b_row_step + j * b_column_step] : 0.0f;
+                }
+            }
+        }
+        for (long tile = first_tile; tile < last_tile; ++tile) {
+            const long row = tile * TILE_ROWS;
+            __global const float *pa = a + a_offset + row * a_stride + p0;
+            __global float *to = output + output_offset + row * output_stride + column;
+            __global const float *biases = flags & FLAG_BIAS ? bias + bias_offset + column : 0;
+            const float factor = p0 == 0 ? beta : 1.0f;
+            if (reads_in_place) {
+                tile_rows(
+                    pa, a_stride, block, b_row_step, length, to, output_stride, m - row, columns, alpha, factor,
+                    biases, last, activation);
+            } else {
+                tile_rows_private(
+                    pa, a_stride, gathered, TILE_COLUMNS, length, to, output_stride, m - row, columns, alpha, factor,
+                    biases, last, activation);
+            }
+        }
+    }
+}
