@@ -13,3 +13,6 @@ func log2OfOnePlus(_ x: Double) -> Double { log2(1 + x) }
 
 /// The wall clock, in seconds since 1970.
 func secondsSince1970() -> Int64 { Int64(time(nil)) }
+
+/// eˣ in double precision.
+func exponential(_ x: Double) -> Double { exp(x) }

@@ -43,50 +43,68 @@ public struct RankingEvaluation: Sendable {
 
     public init() {}
 
+    /// People whose recommendations are in memory at a time.
+    private static let batch = 8192
+
     /// Scores the people of `task` that have something to be found.
     ///
     /// Coverage@k is the share of items with interactions that appear among anyone's first k places.
+    ///
+    /// - Parameter coverableItems: what coverage is a share of.
     public func evaluate(_ recommender: any Recommender, on task: RankingTask, coverableItems: Int) throws
         -> RankingResult
     {
-        let people = task.truth.rows
         let deepest = cutoffs.max() ?? 10
         let discounts = (0..<deepest).map { place in 1 / log2OfOnePlus(Double(place + 1)) }
         var ideal = [0.0]
         for discount in discounts { ideal.append(ideal[ideal.count - 1] + discount) }
-        let top = try recommender.topItems(
-            for: task.audience, count: deepest, exclusions: task.known, filter: filter)
-
-        var names: [String] = []
-        for cutoff in cutoffs { for metric in metrics { names.append("\(metric.rawValue)@\(cutoff)") } }
         var rows: [Double] = []
         var counted = 0
-        for person in 0..<people {
-            let wanted = task.truth.range(ofRow: person)
-            guard !wanted.isEmpty else { continue }
-            counted += 1
-            let truth = Set(wanted.map { task.truth.columnIndices[$0] })
-            let hits = (0..<deepest).map { place in truth.contains(top.items[person * deepest + place]) }
-            for cutoff in cutoffs {
-                for metric in metrics {
-                    rows.append(
-                        metric.value(hits: hits, k: cutoff, truth: truth.count, discounts: discounts, ideal: ideal))
+        var peoplePerItem = cutoffs.map { _ in [Int32](repeating: 0, count: task.truth.columns) }
+        for start in stride(from: 0, to: task.truth.rows, by: Self.batch) {
+            let part = (start..<min(start + Self.batch, task.truth.rows)).map { Int32($0) }
+            let top = try recommender.topItems(
+                for: task.audience.selecting(part), count: deepest, exclusions: task.known.selectingRows(part),
+                filter: filter)
+            for (place, person) in part.enumerated() {
+                let list = top.items[place * deepest..<(place + 1) * deepest]
+                for (number, cutoff) in cutoffs.enumerated() {
+                    for item in list.prefix(cutoff) where item >= 0 { peoplePerItem[number][Int(item)] += 1 }
+                }
+                let wanted = task.truth.range(ofRow: Int(person))
+                guard !wanted.isEmpty else { continue }
+                counted += 1
+                let truth = UnsafeBufferPointer(
+                    start: task.truth.columnIndices.baseAddress + wanted.lowerBound, count: wanted.count)
+                let hits = list.map { contains(truth, $0) }
+                for cutoff in cutoffs {
+                    for metric in metrics {
+                        rows.append(
+                            metric.value(hits: hits, k: cutoff, truth: truth.count, discounts: discounts, ideal: ideal))
+                    }
                 }
             }
         }
+        var names: [String] = []
+        for cutoff in cutoffs { for metric in metrics { names.append("\(metric.rawValue)@\(cutoff)") } }
         let values =
             intervals
-            ? Bootstrap.means(rows, columns: names.count, seed: seed)
-            : columnMeans(rows, columns: names.count)
+            ? Bootstrap.means(rows, columns: names.count, seed: seed) : columnMeans(rows, columns: names.count)
         var figures = zip(names, values).map { (name: $0, value: $1) }
-        for cutoff in cutoffs {
-            figures.append(
-                (
-                    "coverage@\(cutoff)",
-                    coverage(top, task: task, cutoff: cutoff, coverableItems: max(coverableItems, 1))
-                ))
+        for (cutoff, people) in zip(cutoffs, peoplePerItem) {
+            figures.append(("coverage@\(cutoff)", coverage(people, coverableItems: max(coverableItems, 1))))
         }
         return RankingResult(metrics: figures, people: counted)
+    }
+
+    /// Whether an ascending list holds an item.
+    private func contains(_ sorted: UnsafeBufferPointer<Int32>, _ item: Int32) -> Bool {
+        var (low, high) = (0, sorted.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if sorted[middle] < item { low = middle + 1 } else { high = middle }
+        }
+        return low < sorted.count && sorted[low] == item
     }
 
     private func columnMeans(_ rows: [Double], columns: Int) -> [MetricValue] {
@@ -100,34 +118,18 @@ public struct RankingEvaluation: Sendable {
         }
     }
 
-    /// The interval is that of the bootstrap moved so that its middle is the figure: a resample repeats some people and
-    /// leaves others out, so that it always covers fewer items than the people themselves do.
-    private func coverage(_ top: TopItems, task: RankingTask, cutoff: Int, coverableItems: Int) -> MetricValue {
-        let people = task.truth.rows
-        var lastSeen = [Int32](repeating: -1, count: task.truth.columns)
-        var round: Int32 = -1
-        func covered(_ person: (Int) -> Int) -> Double {
-            round += 1
-            var count = 0
-            for place in 0..<people {
-                let start = person(place) * top.count
-                for item in top.items[start..<start + min(cutoff, top.count)] where item >= 0 {
-                    if lastSeen[Int(item)] != round {
-                        lastSeen[Int(item)] = round
-                        count += 1
-                    }
-                }
-            }
-            return Double(count) / Double(coverableItems)
+    /// The interval is the bootstrap's, in closed form: an item that c people got is missing from a resample with
+    /// probability (1 − c/n)ⁿ ≈ e⁻ᶜ, so that the number of items covered has a variance of Σ e⁻ᶜ(1 − e⁻ᶜ). It is laid
+    /// around the figure: a resample always covers fewer items than the people themselves do.
+    private func coverage(_ peoplePerItem: [Int32], coverableItems: Int) -> MetricValue {
+        let value = Double(peoplePerItem.count { $0 > 0 }) / Double(coverableItems)
+        guard intervals else { return MetricValue(value: value, low: value, high: value) }
+        var variance = 0.0
+        for people in peoplePerItem where people > 0 {
+            let missing = exponential(-Double(people))
+            variance += missing * (1 - missing)
         }
-        let value = covered { $0 }
-        guard intervals, people > 0 else { return MetricValue(value: value, low: value, high: value) }
-        let random = Philox(seed: seed, stream: 0x434F_5645)
-        let rounds = min(100, max(20, 20_000_000 / (people * cutoff)))
-        let samples = (0..<rounds).map { round in
-            covered { random.integer(UInt64(round * people + $0), below: people) }
-        }
-        let shift = value - samples.reduce(0, +) / Double(rounds)
-        return Bootstrap.interval(value: value, samples: samples.map { min(max($0 + shift, 0), 1) })
+        let half = 1.96 * variance.squareRoot() / Double(coverableItems)
+        return MetricValue(value: value, low: max(value - half, 0), high: min(value + half, 1))
     }
 }

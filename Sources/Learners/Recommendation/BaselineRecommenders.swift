@@ -33,7 +33,7 @@ public struct RandomItems: Recommender {
 
     /// - Parameters:
     ///   - counts: interactions of each item; items with 0 are never drawn.
-    ///   - seed: the draws are a function of it and of the person's place in the audience.
+    ///   - seed: the draws are a function of it and of the person's place among those asked for at once.
     public init(counts: [Float], seed: UInt64) {
         itemCount = counts.count
         self.seed = seed

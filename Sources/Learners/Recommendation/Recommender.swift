@@ -14,6 +14,14 @@ public enum Audience: Sendable {
         case .histories(let matrix): matrix.rows
         }
     }
+
+    /// Some of the people, by their places.
+    func selecting(_ places: [Int32]) -> Audience {
+        switch self {
+        case .users(let indices): .users(places.map { indices[Int($0)] })
+        case .histories(let matrix): .histories(matrix.selectingRows(places))
+        }
+    }
 }
 
 /// What may be recommended.
