@@ -35,7 +35,7 @@ let package = Package(
         .executableTarget(
             name: "ApusCommand",
             dependencies: [
-                "Core", "Compute", "Devices", "Tables", "Learners", "Apus", "Conformance",
+                "Core", "Compute", "Devices", "Tables", "Learners", "Apus", "Conformance", "CVectorLoops",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ]),

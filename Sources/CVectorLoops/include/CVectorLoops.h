@@ -2,6 +2,7 @@
 #include "DelimitedText.h"
 #include "DenseLoops.h"
 #include "IdentifierTable.h"
+#include "MultiplyAdd.h"
 #include "NormalEquations.h"
 #include "Processor.h"
 #include "SparseLoops.h"

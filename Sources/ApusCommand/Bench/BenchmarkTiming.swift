@@ -1,0 +1,62 @@
+import Core
+
+/// Times of equal runs.
+struct Samples {
+    private let sorted: [Double]
+
+    /// At least one time, in seconds.
+    init(_ seconds: [Double]) {
+        precondition(!seconds.isEmpty)
+        sorted = seconds.sorted()
+    }
+
+    var count: Int { sorted.count }
+    var median: Double { quantile(0.5) }
+    var quartiles: [Double] { [quantile(0.25), quantile(0.75)] }
+
+    /// Interpolated between the two nearest.
+    private func quantile(_ share: Double) -> Double {
+        let place = share * Double(sorted.count - 1)
+        let low = Int(place)
+        let high = min(low + 1, sorted.count - 1)
+        return sorted[low] + (place - Double(low)) * (sorted[high] - sorted[low])
+    }
+}
+
+/// How runs are timed.
+enum BenchmarkTiming {
+    /// A run that takes longer is repeated less often.
+    private static let longRunSeconds = 5.0
+    private static let runsOfLong = 3
+
+    /// Seconds of one call.
+    static func seconds(_ body: () throws -> Void) throws -> Double {
+        let start = monotonicSeconds()
+        try body()
+        return monotonicSeconds() - start
+    }
+
+    /// The shortest of several calls: for the limits of a machine, which noise can only hide.
+    static func best(of count: Int, _ body: () throws -> Void) throws -> Double {
+        var best = Double.infinity
+        for _ in 0..<count {
+            try Interruption.check()
+            best = min(best, try seconds(body))
+        }
+        return best
+    }
+
+    /// Times bodies that do the same on different devices. They take turns, so that a disturbance of the machine hits
+    /// all of them alike. Each answers the seconds of one run.
+    static func takingTurns(runs: Int, _ bodies: [() throws -> Double]) throws -> [Samples] {
+        var times = [[Double]](repeating: [], count: bodies.count)
+        for run in 0..<runs {
+            for (place, body) in bodies.enumerated() {
+                if run >= runsOfLong, times[place][0] > longRunSeconds { continue }
+                try Interruption.check()
+                times[place].append(try body())
+            }
+        }
+        return times.map { Samples($0) }
+    }
+}
