@@ -85,10 +85,12 @@ struct BenchmarkDevice {
     ///   - operations: floating-point operations of a run; 0 for a case that only moves bytes.
     ///   - bytes: bytes that a run moves between memory and processor at least.
     ///   - counters: what a run did on the stream.
+    ///   - percentOfLimit: where the roofline is not the limit; nil inside for no limit known.
     func record(
         _ benchmark: String, subject: String, sizes: [String: Int], settings: [String: String] = [:],
         samples: Samples, operations: Double, bytes: Double, compileSeconds: Double, transferSeconds: Double,
-        deviation: (value: Double, from: String)?, counters: StreamCounters? = nil, loss: Double? = nil
+        deviation: (value: Double, from: String)?, counters: StreamCounters? = nil, loss: Double? = nil,
+        percentOfLimit: Double?? = nil
     ) -> BenchmarkRecord {
         let gflops = operations / samples.median * 1e-9
         let rate = bytes / samples.median * 1e-9
@@ -98,9 +100,7 @@ struct BenchmarkDevice {
             runs: samples.count, medianSeconds: samples.median, quartiles: samples.quartiles,
             gflops: operations > 0 ? gflops : nil, gigabytesPerSecond: rate,
             operationsPerByte: operations > 0 ? intensity : nil,
-            percentOfLimit: 100
-                * (operations > 0
-                    ? gflops / limits.roof(operationsPerByte: intensity) : rate / limits.memoryGigabytesPerSecond),
+            percentOfLimit: percentOfLimit ?? (100 * gflops / limits.roof(operationsPerByte: intensity)),
             compileSeconds: compileSeconds, transferSeconds: transferSeconds, maxDeviation: deviation?.value,
             deviationFrom: deviation?.from, launches: counters?.launches, bytesUploaded: counters?.bytesUploaded,
             bytesDownloaded: counters?.bytesDownloaded, loss: loss)

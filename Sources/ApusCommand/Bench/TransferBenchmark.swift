@@ -22,6 +22,7 @@ struct TransferBenchmark: BenchmarkCase {
     }
 
     private static let secondsOfQueue = 0.005
+    private static let bytesPastCaches = 64 << 20
 
     func measure(on devices: [BenchmarkDevice]) throws -> [BenchmarkRecord] {
         var records: [BenchmarkRecord] = []
@@ -43,7 +44,7 @@ struct TransferBenchmark: BenchmarkCase {
                             deviation: (
                                 BenchmarkNumbers.deviation(result.storage.elements, from: host.storage.elements),
                                 "source"
-                            )))
+                            ), percentOfLimit: .some(tables.percent(direction, bytes / samples.median))))
                 }
             }
         }
@@ -67,6 +68,17 @@ struct TransferBenchmark: BenchmarkCase {
             try device.stream.copy(source, to: target)
             try device.stream.finish()
             compileSeconds = device.device.compileSeconds - compiled
+        }
+
+        /// Per cent of the rate that large tables reach; nil for those that stay in the caches.
+        func percent(_ direction: String, _ bytesPerSecond: Double) -> Double? {
+            guard host.count * 4 >= TransferBenchmark.bytesPastCaches else { return nil }
+            let limits = device.limits
+            let limit =
+                direction == "upload"
+                ? limits.uploadGigabytesPerSecond
+                : direction == "download" ? limits.downloadGigabytesPerSecond : limits.memoryGigabytesPerSecond
+            return 100 * bytesPerSecond * 1e-9 / limit
         }
 
         /// Seconds of one transfer, waited for; the mean of several where one is short.
