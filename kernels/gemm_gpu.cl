@@ -129,7 +129,8 @@ static inline void fetch_slice(
 
 // Puts what fetch_slice fetched into local memory as slice[k][row].
 static inline void store_slice(
-    const vector_t *registers, __local float *slice, int local_stride, uint item, int tile_rows, int count, int along_k) {
+    const vector_t *registers, __local float *slice, int local_stride, uint item, int tile_rows, int count,
+    int along_k) {
     const uint per_line = (along_k ? TILE_K : tile_rows) / VECTOR;
 #pragma unroll
     for (int f = 0; f < count; f++) {
@@ -138,7 +139,8 @@ static inline void store_slice(
         const int within = piece % per_line * VECTOR;
         if (along_k) {
 #pragma unroll
-            for (int v = 0; v < VECTOR; v++) slice[(within + v) * local_stride + line] = ((const float *)(registers + f))[v];
+            for (int v = 0; v < VECTOR; v++)
+                slice[(within + v) * local_stride + line] = ((const float *)(registers + f))[v];
         } else {
             *(__local vector_t *)(slice + line * local_stride + within) = registers[f];
         }
@@ -230,7 +232,8 @@ static inline void gemm_tile(
     }
 
     const int splits = get_num_groups(2);
-    const int aligned_output = VECTOR_STORE && splits == 1 && column0 + TILE_N <= n && is_aligned(output, output_stride);
+    const int aligned_output =
+        VECTOR_STORE && splits == 1 && column0 + TILE_N <= n && is_aligned(output, output_stride);
 #pragma unroll
     for (int i = 0; i < WORK_M; i++) {
         const int row = row0 + (i / VECTOR * ITEMS_M + item_m) * VECTOR + i % VECTOR;

@@ -3,9 +3,9 @@
 //
 //     (diag(D) + sum_e w_e v_e transpose(v_e)) solution[u] = sum_e w_e t_e v_e.
 //
-// A work-group solves a row. The host sorts the rows into lists, by method and by the order of the system, longest
-// first, and starts fewer work-groups than rows: each takes every so-manieth row of its list, so that scratch is
-// bounded by the number of work-groups.
+// A work-group solves a row. Rows are solved in classes, by their number of entries, so that a system lies in local
+// memory when it fits. A launch may have fewer work-groups than rows: each takes every so-manieth row and passes by
+// those of other classes, so that scratch is bounded by the number of work-groups, and no list of rows has to be sent.
 //
 // Direct solutions: a Cholesky factorization by tiles, left-looking. The matrix itself is never stored: the sums of a
 // tile are taken in registers over the entries (primal) or the dimensions (dual), then over the columns of the factor
@@ -16,29 +16,29 @@
 //
 // Entry points; offsets and strides count elements (long):
 //   solve_direct
-//     row_list, row_list_offset, row_count (int)     rows to solve
+//     rows, shortest, longest (int)                  of the m rows, those of shortest ... longest entries are solved
 //     d (int), dual (int)                            1: the dual system
 //     row_pointers (long), offset; column_indices (int), offset; weighted (int), weights, offset (not read when
 //     weighted is 0); has_targets (int), targets, offset (not read when 0)
 //     fixed, offset, stride; diagonal, offset; row_regularization, offset; solution, offset, stride
 //     triangles, triangle_stride                     scratch: groups * triangle_stride floats, triangle_stride being
-//                                                    order * (order + 1) / 2 of the list's largest order; not used
+//                                                    order * (order + 1) / 2 of the class's largest order; not used
 //                                                    when LOCAL_ORDER > 0
 //   solve_subspace                                   one pass of Newton steps over blocks of coordinates (iALS++)
 //     as above with block_size (int) in the place of dual, and before triangles
 //     entry_scores, entry_stride                     scratch: groups * entry_stride floats, entry_stride being the
 //                                                    largest number of entries of a row; triangles for block_size
-//   Global size: groups * SOLVE_ITEMS, local SOLVE_ITEMS, groups up to row_count.
+//   Global size: groups * SOLVE_ITEMS, local SOLVE_ITEMS, groups up to the number of rows.
 //   Orders: with LOCAL_ORDER > 0 the triangle lies in local memory and no order may pass LOCAL_ORDER; with 0 it lies in
 //   scratch and no order may pass ORDER_LIMIT. For subspace d <= ORDER_LIMIT too (it defaults to 2048).
 //   solve_conjugate_gradient                         steps from the present solution, preconditioned with D
-//     row_list, offset, row_count, d, steps (int), row_pointers ... solution, offset, stride as above
+//     rows, shortest, longest, d, steps (int), row_pointers ... solution, offset, stride as above
 //   Global size: groups * CG_ITEMS, local CG_ITEMS. Needs d <= CG_ITEMS * CG_WIDTH; each work-item keeps CG_WIDTH
 //   coordinates of all vectors in registers, so that each step reads every entry's row once.
 //
-// Use: orders to 32: TILE=32 LOCAL_ORDER=32; to 64: TILE=32 LOCAL_ORDER=64; to 128: TILE=32 LOCAL_ORDER=128 (subspace of
-// more dimensions than that also needs ORDER_LIMIT); above: the defaults. Conjugate gradient: CG_ITEMS=32 CG_WIDTH=1 to d = 32,
-// CG_ITEMS=64 CG_WIDTH=ceil(d/64) to 512, CG_ITEMS=256 CG_WIDTH=ceil(d/256) above.
+// Use: orders to 32: TILE=32 LOCAL_ORDER=32; to 64: TILE=32 LOCAL_ORDER=64; to 128: TILE=32 LOCAL_ORDER=128 (subspace
+// of more dimensions than that also needs ORDER_LIMIT); above: the defaults. Conjugate gradient: CG_ITEMS=32 CG_WIDTH=1
+// to d = 32, CG_ITEMS=64 CG_WIDTH=ceil(d/64) to 512, CG_ITEMS=256 CG_WIDTH=ceil(d/256) above.
 // On a CPU-class device, where these kernels only run to be tested, build with -cl-opt-disable: PoCL 3.1 takes minutes
 // to optimize them, and less than a second not to.
 // Local memory of solve_direct and solve_subspace, in floats: TILE_K * 2 * (TILE + 4) + (TILE + 8) * (TILE + 4) +
@@ -229,7 +229,8 @@ static inline void multiply_stage(const workspace_t *work, float sum[4][4], int 
     }
     if (with_side && item < TILE) {
         float side = work->side[item];
-        for (int term = 0; term < TILE_K; term++) side = fma(work->right[term * STRIDE + item], work->terms[term], side);
+        for (int term = 0; term < TILE_K; term++)
+            side = fma(work->right[term * STRIDE + item], work->terms[term], side);
         work->side[item] = side;
     }
 }
@@ -382,7 +383,8 @@ static inline void solve_backward(const TRIANGLE_SPACE float *triangle, const wo
             barrier(CLK_LOCAL_MEM_FENCE);
             if (item < corner) {
                 float value = work->side[item];
-                for (int i = corner; i < known_end; i++) value -= work->factor[i * STRIDE + item] * work->vector[first + i];
+                for (int i = corner; i < known_end; i++)
+                    value -= work->factor[i * STRIDE + item] * work->vector[first + i];
                 work->side[item] = value;
             }
             barrier(CLK_LOCAL_MEM_FENCE);
@@ -476,8 +478,7 @@ static inline void solve_system(const row_t *row, const workspace_t *work, TRIAN
         long solution_offset, long solution_stride
 
 #define DECLARE_ROW                                                                                                    \
-    const int index = row_list[row_list_offset + listed];                                                              \
-    const long begin = row_pointers[row_pointers_offset + index];                                                      \
+    const long begin = row_pointers[index];                                                      \
     __global float *result = solution + solution_offset + index * solution_stride;                                     \
     row_t row;                                                                                                         \
     row.columns = column_indices + column_indices_offset + begin;                                                      \
@@ -487,7 +488,7 @@ static inline void solve_system(const row_t *row, const workspace_t *work, TRIAN
     row.fixed_stride = fixed_stride;                                                                                   \
     row.diagonal = diagonal + diagonal_offset;                                                                         \
     row.regularization = row_regularization[row_regularization_offset + index];                                        \
-    row.count = (int)(row_pointers[row_pointers_offset + index + 1] - begin);                                          \
+    row.count = (int)(row_pointers[index + 1] - begin);                                          \
     row.weighted = weighted;                                                                                           \
     row.has_targets = has_targets;                                                                                     \
     row.has_scores = 0;                                                                                                \
@@ -496,6 +497,15 @@ static inline void solve_system(const row_t *row, const workspace_t *work, TRIAN
     row.start = 0;                                                                                                     \
     row.width = d;                                                                                                     \
     row.dual = 0;
+
+// The first row from `row` on, in this work-group's steps, that is of the class.
+static inline int next_row(const __global long *row_pointers, int row, int rows, int shortest, int longest) {
+    for (; row < rows; row += get_num_groups(0)) {
+        const long count = row_pointers[row + 1] - row_pointers[row];
+        if (count >= shortest && count <= longest) break;
+    }
+    return row;
+}
 
 #if LOCAL_ORDER > 0
 #define DECLARE_TRIANGLE                                                                                               \
@@ -514,12 +524,15 @@ static inline void solve_system(const row_t *row, const workspace_t *work, TRIAN
     const workspace_t work = {left, right, factor, solved, corner, side, terms, parts, vector};
 
 __kernel __attribute__((reqd_work_group_size(SOLVE_ITEMS, 1, 1))) void solve_direct(
-    const __global int *restrict row_list, long row_list_offset, int row_count, int d, int dual, ROW_PARAMETERS,
+    int rows, int shortest, int longest, int d, int dual, ROW_PARAMETERS,
     __global float *triangles, long triangle_stride) {
     DECLARE_WORKSPACE
     DECLARE_TRIANGLE
     const uint item = get_local_id(0);
-    for (int listed = get_group_id(0); listed < row_count; listed += get_num_groups(0)) {
+    row_pointers += row_pointers_offset;
+    int index = next_row(row_pointers, get_group_id(0), rows, shortest, longest);
+    barrier(CLK_LOCAL_MEM_FENCE);
+    while (index < rows) {
         DECLARE_ROW
         row.dual = dual;
         solve_system(&row, &work, triangle);
@@ -552,6 +565,7 @@ __kernel __attribute__((reqd_work_group_size(SOLVE_ITEMS, 1, 1))) void solve_dir
         } else {
             for (uint i = item; i < d; i += SOLVE_ITEMS) result[i] = vector[i];
         }
+        index = next_row(row_pointers, index + get_num_groups(0), rows, shortest, longest);
         barrier(FENCE);
     }
 }
@@ -581,14 +595,17 @@ static inline void add_scores(
 }
 
 __kernel __attribute__((reqd_work_group_size(SOLVE_ITEMS, 1, 1))) void solve_subspace(
-    const __global int *restrict row_list, long row_list_offset, int row_count, int d, int block_size, ROW_PARAMETERS,
+    int rows, int shortest, int longest, int d, int block_size, ROW_PARAMETERS,
     __global float *entry_scores, long entry_stride, __global float *triangles, long triangle_stride) {
     DECLARE_WORKSPACE
     DECLARE_TRIANGLE
     __local int live;
     const uint item = get_local_id(0);
     __global float *scores = entry_scores + get_group_id(0) * entry_stride;
-    for (int listed = get_group_id(0); listed < row_count; listed += get_num_groups(0)) {
+    row_pointers += row_pointers_offset;
+    int index = next_row(row_pointers, get_group_id(0), rows, shortest, longest);
+    barrier(CLK_LOCAL_MEM_FENCE);
+    while (index < rows) {
         DECLARE_ROW
         if (item == 0) live = 0;
         barrier(CLK_LOCAL_MEM_FENCE);
@@ -610,6 +627,7 @@ __kernel __attribute__((reqd_work_group_size(SOLVE_ITEMS, 1, 1))) void solve_sub
         }
         if (end == 0)
             for (uint i = item; i < d; i += SOLVE_ITEMS) result[i] = 0.0f;
+        index = next_row(row_pointers, index + get_num_groups(0), rows, shortest, longest);
         barrier(FENCE);
     }
 }
@@ -672,13 +690,16 @@ static inline void entries_pass(
 }
 
 __kernel __attribute__((reqd_work_group_size(CG_ITEMS, 1, 1))) void solve_conjugate_gradient(
-    const __global int *restrict row_list, long row_list_offset, int row_count, int d, int steps, ROW_PARAMETERS) {
+    int rows, int shortest, int longest, int d, int steps, ROW_PARAMETERS) {
     __local float parts[CG_ENTRIES * (CG_ITEMS + 1)];
     __local float sums[CG_ITEMS];
     __local float factors[CG_ENTRIES];
     __local int live;
     const uint item = get_local_id(0);
-    for (int listed = get_group_id(0); listed < row_count; listed += get_num_groups(0)) {
+    row_pointers += row_pointers_offset;
+    int index = next_row(row_pointers, get_group_id(0), rows, shortest, longest);
+    barrier(CLK_LOCAL_MEM_FENCE);
+    while (index < rows) {
         DECLARE_ROW
         if (item == 0) live = 0;
         barrier(CLK_LOCAL_MEM_FENCE);
@@ -738,6 +759,7 @@ __kernel __attribute__((reqd_work_group_size(CG_ITEMS, 1, 1))) void solve_conjug
             const int column = item + j * CG_ITEMS;
             if (column < d) result[column] = x[j];
         }
+        index = next_row(row_pointers, index + get_num_groups(0), rows, shortest, longest);
         barrier(CLK_LOCAL_MEM_FENCE);
     }
 }

@@ -15,6 +15,8 @@
 //     has_exclusions, exclusion_pointers (long), exclusion_pointers_offset, exclusion_indices (int),
 //     exclusion_indices_offset                           m rows, indices ascending; not read when 0
 //     chunk                      candidates of a chunk, a multiple of TILE_C (int)
+//     has_after, after_scores, offset, stride, after_indices, offset, stride    the last place of each query in an
+//                                earlier pass: only what comes after it is taken; not read when 0
 //     list_scores, list_indices, list_counts    scratch: lists * LIST_CAPACITY floats and ints, lists ints, where
 //                                lists = chunks * ceil(m / TILE_Q) * TILE_Q
 //   Global size: (ceil(m / TILE_Q) * TOP_K_ITEMS, chunks), local (TOP_K_ITEMS, 1); chunks = max(1, ceil(n / chunk)).
@@ -27,8 +29,9 @@
 //   Global size: m * TOP_K_ITEMS, local TOP_K_ITEMS.
 //
 // Needs k <= LIST_CAPACITY - TILE_C; a capacity of the power of two from 2 * k up is quick: 256 (the default) for
-// k <= 128, 2048 for k <= 1024 (and up to 1920), 4096 with TILE_K=8 for k <= 3968. Few queries: TILE_Q=16 WORK_C=4.
-// Local memory: 2 * TILE_K * (TILE_Q + TILE_C + 2 * LOCAL_PAD) + 2 * max(1024, LIST_CAPACITY) + 2 * TILE_Q floats;
+// k <= 128, 2048 for k <= 1024 (and up to 1920), 4096 with TILE_K=8 for k <= 3968,
+// and more passes, each after the last place of the one before, for more. Few queries: TILE_Q=16 WORK_C=4.
+// Local memory: 2 * TILE_K * (TILE_Q + TILE_C + 2 * LOCAL_PAD) + 2 * max(1024, LIST_CAPACITY) + 4 * TILE_Q floats;
 // 34 KiB by default, 42 KiB with a capacity of 2048.
 
 #ifndef TILE_Q
@@ -71,7 +74,7 @@
 #endif
 #define SORT_LISTS (SORT_ENTRIES / LIST_CAPACITY)
 
-#if (2 * TILE_K * (STRIDE_Q + STRIDE_C) + 2 * SORT_ENTRIES + 2 * TILE_Q + 1) * 4 > 49152
+#if (2 * TILE_K * (STRIDE_Q + STRIDE_C) + 2 * SORT_ENTRIES + 4 * TILE_Q + 1) * 4 > 49152
 #error "the tiles and lists need more than 48 KiB of local memory"
 #endif
 #if WORK_Q * WORK_C > 32
@@ -205,13 +208,15 @@ __kernel __attribute__((reqd_work_group_size(TOP_K_ITEMS, 1, 1))) void top_k_par
     const __global float *restrict bias, long bias_offset, int has_exclusions,
     const __global long *restrict exclusion_pointers, long exclusion_pointers_offset,
     const __global int *restrict exclusion_indices, long exclusion_indices_offset, int chunk,
+    int has_after, const __global float *restrict after_scores, long after_scores_offset, long after_scores_stride,
+    const __global int *restrict after_indices, long after_indices_offset, long after_indices_stride,
     __global float *list_scores, __global int *list_indices, __global int *restrict list_counts) {
     __local float slices_q[2 * TILE_K * STRIDE_Q] __attribute__((aligned(16)));
     __local float slices_c[2 * TILE_K * STRIDE_C] __attribute__((aligned(16)));
     __local float sort_scores[SORT_ENTRIES];
     __local int sort_indices[SORT_ENTRIES];
-    __local float thresholds[TILE_Q];
-    __local int counts[TILE_Q];
+    __local float thresholds[TILE_Q], last_scores[TILE_Q];
+    __local int counts[TILE_Q], last_indices[TILE_Q];
     __local int full;
     const uint item = get_local_id(0);
     const uint item_q = item / ITEMS_C, item_c = item % ITEMS_C;
@@ -235,6 +240,9 @@ __kernel __attribute__((reqd_work_group_size(TOP_K_ITEMS, 1, 1))) void top_k_par
     for (uint q = item; q < TILE_Q; q += TOP_K_ITEMS) {
         thresholds[q] = -INFINITY;
         counts[q] = 0;
+        const int after = has_after && query0 + (int)q < m;
+        last_scores[q] = after ? after_scores[after_scores_offset + (query0 + q) * after_scores_stride] : INFINITY;
+        last_indices[q] = after ? after_indices[after_indices_offset + (query0 + q) * after_indices_stride] : INT_MAX;
     }
     if (item == 0) full = 0;
     barrier(CLK_LOCAL_MEM_FENCE);
@@ -302,10 +310,17 @@ __kernel __attribute__((reqd_work_group_size(TOP_K_ITEMS, 1, 1))) void top_k_par
         for (int i = 0; i < WORK_Q; i++) {
             const int q = (i / VECTOR * ITEMS_Q + item_q) * VECTOR + i % VECTOR;
             const float threshold = query0 + q < m ? thresholds[q] : INFINITY;
+            const float last_score = last_scores[q];
+            const int last_index = last_indices[q];
 #pragma unroll
-            for (int j = 0; j < WORK_C; j++)
-                // False for NaN and -infinity; an equal score of a later candidate loses.
-                survivors |= sum[i][j] > threshold ? 1u << (i * WORK_C + j) : 0;
+            for (int j = 0; j < WORK_C; j++) {
+                const int candidate = candidate0 + (j / VECTOR * ITEMS_C + item_c) * VECTOR + j % VECTOR;
+                // False for NaN and -infinity; an equal score of a later candidate loses. What comes before the last
+                // of an earlier pass is out.
+                const int survives = sum[i][j] > threshold &&
+                                     (!has_after || is_better(last_score, last_index, sum[i][j], candidate));
+                survivors |= survives ? 1u << (i * WORK_C + j) : 0;
+            }
         }
         if (survivors) {
 #pragma unroll

@@ -29,6 +29,24 @@ static const char sparse_cpu[] = {
 static const char top_k_cpu[] = {
 #embed "../../kernels/top_k_cpu.cl"
 };
+static const char gemm_gpu[] = {
+#embed "../../kernels/gemm_gpu.cl"
+};
+static const char gram_gpu[] = {
+#embed "../../kernels/gram_gpu.cl"
+};
+static const char normal_equations_gpu[] = {
+#embed "../../kernels/normal_equations_gpu.cl"
+};
+static const char reductions_gpu[] = {
+#embed "../../kernels/reductions_gpu.cl"
+};
+static const char sparse_gpu[] = {
+#embed "../../kernels/sparse_gpu.cl"
+};
+static const char top_k_gpu[] = {
+#embed "../../kernels/top_k_gpu.cl"
+};
 
 #define ENTRY(name) {#name, name, sizeof name}
 
@@ -40,11 +58,17 @@ static const struct {
 } table[] = {
     ENTRY(elementwise),
     ENTRY(gemm_cpu),
+    ENTRY(gemm_gpu),
     ENTRY(gram_cpu),
+    ENTRY(gram_gpu),
     ENTRY(normal_equations_cpu),
+    ENTRY(normal_equations_gpu),
     ENTRY(reductions_cpu),
+    ENTRY(reductions_gpu),
     ENTRY(sparse_cpu),
+    ENTRY(sparse_gpu),
     ENTRY(top_k_cpu),
+    ENTRY(top_k_gpu),
 };
 
 static const size_t count = sizeof table / sizeof table[0];

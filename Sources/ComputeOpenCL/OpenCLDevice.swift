@@ -128,6 +128,7 @@ final class OpenCLContext: @unchecked Sendable {
         self.programs = OpenCLPrograms(
             name: name, device: OpenCLHandle(pointer: device), context: OpenCLHandle(pointer: context),
             key: description.programKey, kernelClass: kernelClass,
+            deviceClass: description.identity.deviceClass,
             cache: OpenCLProgramCache(folder: options.programFolder))
     }
 

@@ -2,29 +2,166 @@ import Compute
 
 /// Operations whose kernels are written apart for GPU-class devices, in kernels/*_gpu.cl. Operations on single elements
 /// have one form for all classes.
+///
+/// Launches: gemm 1, or 2 when the sum is split; gram 2; columnSums 2; rowNorms, sparseTimesDense, observedLoss and
+/// observedScores 1; topK 2 for each batch of queries and pass over 3,968 places; solveNormalEquations at most 5 for
+/// exact, 1 for the other methods. How work is divided depends on shapes alone.
 extension Lowering {
-    private func noKernels(_ operation: OperationKind) -> ComputeError {
-        .unsupported(
-            device: context.name, operation: operation.rawValue, reason: "it has no kernels for GPU-class devices yet")
+    /// Work-groups that fill a large device.
+    static var gpuGroups: Int { 512 }
+    /// Bytes of scratch that one launch may ask for; it then works in batches.
+    static var gpuScratchBytes: Int { 128 << 20 }
+
+    /// A size as the kernels take it; shapes are bounded by Int32 indices.
+    func size(_ value: Int) -> KernelArgument { .int(Int32(clamping: value)) }
+
+    func flag(_ value: Bool) -> KernelArgument { .int(value ? 1 : 0) }
+
+    // MARK: Products
+
+    /// Tiles of `gemm_gpu.cl`.
+    private struct GemmTiles {
+        let m: Int
+        let n: Int
+        let work: Int
+        var items: Int { m / work * (n / work) }
+        var options: String { "-D TILE_M=\(m) -D TILE_N=\(n) -D WORK_M=\(work) -D WORK_N=\(work)" }
+        /// Bytes of local memory, with TILE_K = 16 and a pad of 4.
+        var localBytes: Int { 2 * 16 * (m + n + 8) * 4 }
+
+        /// The largest that leave enough groups to fill a device.
+        static func chosen(m: Int, n: Int, localMemoryBytes: Int) -> GemmTiles {
+            let all = [(128, 8), (64, 4), (32, 4)].map { GemmTiles(m: $0, n: $0, work: $1) }
+            let enough = all.first {
+                ceilDivide(m, $0.m) * ceilDivide(n, $0.n) >= Lowering.gpuGroups / 4 && $0.localBytes <= localMemoryBytes
+            }
+            return enough ?? all[2]
+        }
     }
 
-    func gemmGPU(_ operation: Gemm) throws(ComputeError) { throw noKernels(.gemm) }
-
-    func gramGPU(_ operation: Gram) throws(ComputeError) { throw noKernels(.gram) }
-
-    func sparseTimesDenseGPU(_ operation: SparseTimesDense) throws(ComputeError) { throw noKernels(.sparseTimesDense) }
-
-    func columnSumsGPU(_ operation: ColumnSums) throws(ComputeError) { throw noKernels(.columnSums) }
-
-    func rowNormsGPU(_ operation: RowNorms) throws(ComputeError) { throw noKernels(.rowNorms) }
-
-    func observedLossGPU(_ operation: ObservedLoss) throws(ComputeError) { throw noKernels(.observedLoss) }
-
-    func observedScoresGPU(_ operation: ObservedScores) throws(ComputeError) { throw noKernels(.observedScores) }
-
-    func solveNormalEquationsGPU(_ operation: SolveNormalEquations) throws(ComputeError) {
-        throw noKernels(.solveNormalEquations)
+    func gemmGPU(_ operation: Gemm) throws(ComputeError) {
+        let (m, n, k) = (operation.m, operation.n, operation.k)
+        let tiles = GemmTiles.chosen(m: m, n: n, localMemoryBytes: context.limits.localMemoryBytes)
+        let (rowTiles, columnTiles) = (ceilDivide(m, tiles.m), ceilDivide(n, tiles.n))
+        // Long sums are split when there are few tiles; a split has to be worth its sums.
+        let wanted = min(Self.gpuGroups / (rowTiles * columnTiles), k / 512)
+        let slice = wanted > 1 ? roundUp(ceilDivide(k, wanted), 16) : max(k, 16)
+        let splits = max(ceilDivide(k, slice), 1)
+        let name = "gemm_" + (operation.transposeA ? "t" : "n") + (operation.transposeB ? "t" : "n")
+        let bias = try vector(operation.bias, else: operation.a)
+        let activation: Int32 =
+            switch operation.activation {
+            case .identity: 0
+            case .relu: 1
+            case .sigmoid: 2
+            case .tanh: 3
+            }
+        let epilogue: [KernelArgument] =
+            [.float(operation.alpha), .float(operation.beta), flag(operation.bias != nil)] + bias + [.int(activation)]
+        let output = try matrix(operation.output)
+        let partial =
+            splits > 1 ? try scratch(byteCount: splits * m * n * 4) : try storage(operation.output)
+        // TILE_BAND is 8.
+        launch(
+            "gemm_gpu", name, options: tiles.options,
+            grid: WorkSize(columnTiles * 8 * tiles.items, ceilDivide(rowTiles, 8), splits),
+            group: WorkSize(tiles.items),
+            [
+                [size(m), size(n), size(k)], try matrix(operation.a), try matrix(operation.b), epilogue, output,
+                [.long(slice), .buffer(partial)],
+            ])
+        guard splits > 1 else { return }
+        launch(
+            "gemm_gpu", "gemm_combine", options: tiles.options, grid: WorkSize(roundUp(n, 64), roundUp(m, 4)),
+            group: WorkSize(64, 4),
+            [[size(m), size(n), size(splits), .buffer(partial)], epilogue, output])
     }
 
-    func topKGPU(_ operation: TopK) throws(ComputeError) { throw noKernels(.topK) }
+    func gramGPU(_ operation: Gram) throws(ComputeError) {
+        let (rows, d) = (operation.input.rows, operation.input.columns)
+        // TILE is 64 and a work-item owns 4 x 4 sums.
+        let side = ceilDivide(d, 64)
+        let tiles = side * (side + 1) / 2
+        let chunkRows = max(roundUp(ceilDivide(rows, ceilDivide(Self.gpuGroups, tiles)), 16), 512)
+        let chunks = ceilDivide(rows, chunkRows)
+        let partial = try scratch(byteCount: max(chunks, 1) * tiles * 64 * 64 * 8)
+        if chunks > 0 {
+            launch(
+                "gram_gpu", "gram_partial", grid: WorkSize(tiles * 256, chunks), group: WorkSize(256),
+                [
+                    [.long(rows), size(d)], try matrix(operation.input), [.long(chunkRows), .buffer(partial)],
+                ])
+        }
+        launch(
+            "gram_gpu", "gram_combine", grid: WorkSize(roundUp(d, 32), roundUp(d, 8)), group: WorkSize(32, 8),
+            [[size(d), size(chunks), .buffer(partial)], try matrix(operation.output)])
+    }
+
+    func sparseTimesDenseGPU(_ operation: SparseTimesDense) throws(ComputeError) {
+        let (rows, d) = (operation.sparse.rows, operation.output.columns)
+        launch(
+            "sparse_gpu", "sparse_times_dense", grid: WorkSize(ceilDivide(d, 64) * 32, roundUp(rows, 4)),
+            group: WorkSize(32, 4),
+            [
+                [size(rows), size(d)], try entries(operation.sparse), try matrix(operation.dense),
+                [.float(operation.alpha), .float(operation.beta)], try matrix(operation.output),
+            ])
+    }
+
+    // MARK: Reductions
+
+    func columnSumsGPU(_ operation: ColumnSums) throws(ComputeError) {
+        let (rows, columns) = (operation.input.rows, operation.input.columns)
+        let groups = ceilDivide(columns, 64)
+        let chunkRows = max(ceilDivide(rows, ceilDivide(Self.gpuGroups, groups)), 64)
+        let chunks = ceilDivide(rows, chunkRows)
+        let partial = try scratch(byteCount: max(chunks, 1) * columns * 8)
+        if chunks > 0 {
+            launch(
+                "reductions_gpu", "column_sums_partial", grid: WorkSize(groups * 64, chunks * 4),
+                group: WorkSize(64, 4),
+                [
+                    [.long(rows), size(columns)], try matrix(operation.input),
+                    [.long(chunkRows), .buffer(partial)],
+                ])
+        }
+        launch(
+            "reductions_gpu", "column_sums_total", grid: WorkSize(groups * 64), group: WorkSize(64),
+            [[size(columns), size(chunks), .buffer(partial)], try vector(operation.output)])
+    }
+
+    func rowNormsGPU(_ operation: RowNorms) throws(ComputeError) {
+        let (rows, columns) = (operation.input.rows, operation.input.columns)
+        launch(
+            "reductions_gpu", "row_norms", grid: WorkSize(32, roundUp(rows, 4)), group: WorkSize(32, 4),
+            [
+                [size(rows), size(columns)], try matrix(operation.input), [flag(operation.squared)],
+                try vector(operation.output),
+            ])
+    }
+
+    // MARK: Observed entries
+
+    func observedLossGPU(_ operation: ObservedLoss) throws(ComputeError) {
+        let sparse = operation.sparse
+        launch(
+            "sparse_gpu", "observed_loss", grid: WorkSize(sparse.rows * 32), group: WorkSize(32),
+            [
+                [size(sparse.rows), size(operation.a.columns)], try entries(sparse),
+                [flag(operation.weighted), flag(operation.targets != nil)],
+                try vector(operation.targets, else: sparse.values), try matrix(operation.a),
+                try matrix(operation.b), try vector(operation.output),
+            ])
+    }
+
+    func observedScoresGPU(_ operation: ObservedScores) throws(ComputeError) {
+        let pairs = operation.output.columns
+        launch(
+            "sparse_gpu", "observed_scores", grid: WorkSize(roundUp(pairs, 32)), group: WorkSize(32),
+            [
+                [size(pairs), size(operation.a.columns), size(operation.a.rows), size(operation.b.rows)],
+                try vector(operation.rowIndices), try vector(operation.columnIndices), try matrix(operation.a),
+                try matrix(operation.b), try vector(operation.output),
+            ])
+    }
 }

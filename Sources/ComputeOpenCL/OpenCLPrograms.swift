@@ -36,7 +36,7 @@ final class OpenCLPrograms: Sendable {
 
     init(
         name: String, device: OpenCLHandle, context: OpenCLHandle, key: String, kernelClass: DeviceClass,
-        cache: OpenCLProgramCache
+        deviceClass: DeviceClass, cache: OpenCLProgramCache
     ) {
         self.cache = cache
         self.deviceName = name
@@ -46,6 +46,8 @@ final class OpenCLPrograms: Sendable {
         self.options =
             "-cl-std=CL1.2 -D \(kernelClass == .cpu ? "APUS_CPU_CLASS" : "APUS_GPU_CLASS") "
             + (kernelClass == .cpu ? "-D K_BLOCK=\(GemmTunables.kBlock)" : "")
+            // Kernels for GPUs run on a CPU only to be tested. PoCL 3.1 needs minutes to optimize the large ones.
+            + (kernelClass == .gpu && deviceClass == .cpu ? "-cl-opt-disable" : "")
     }
 
     /// Seconds spent on builds and first launches.

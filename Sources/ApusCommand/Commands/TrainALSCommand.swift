@@ -27,14 +27,14 @@ struct TrainALSCommand: ParsableCommand {
     var factors = 64
     @Option(help: "Passes over users and items.")
     var iterations = 16
-    @Option(help: "λ, above 0 (default: 0.003 implicit, 0.1 explicit).")
+    @Option(help: "λ, above 0 (default: 0.005 implicit, 0.1 explicit).")
     var regularization: Float?
     @Option(
         name: .customLong("regularization-exponent"), help: "ν: rows are regularized by λ·#ᵛ (0 alike, 1 by frequency)."
     )
     var regularizationExponent: Float = 1
     @Option(name: .customLong("unobserved-weight"), help: "α₀: weight of every pair being 0; implicit only.")
-    var unobservedWeight: Float = 0.1
+    var unobservedWeight: Float = 0.3
     @Option(
         help: """
             How values become confidences: constant, linear or log (default: constant with --minimum-value or without \
@@ -105,7 +105,7 @@ struct TrainALSCommand: ParsableCommand {
         options.feedback = feedback
         options.factors = factors
         options.iterations = iterations
-        options.regularization = regularization ?? (feedback == .implicit ? 0.003 : 0.1)
+        options.regularization = regularization ?? (feedback == .implicit ? 0.005 : 0.1)
         options.regularizationExponent = regularizationExponent
         options.unobservedWeight = unobservedWeight
         options.biasRegularization = biasRegularization
