@@ -45,7 +45,9 @@ let package = Package(
             name: "ComputeTests",
             dependencies: ["Core", "Compute", "ComputeCPU", "ComputeOpenCL", "Devices", "Conformance"]),
         .testTarget(name: "TablesTests", dependencies: ["Core", "Tables"]),
-        .testTarget(name: "LearnersTests", dependencies: ["Core", "Compute", "Devices", "Tables", "Learners"]),
+        .testTarget(
+            name: "LearnersTests", dependencies: ["Core", "Compute", "Devices", "Tables", "Learners"],
+            exclude: ["Fixtures"]),
         .testTarget(name: "CommandTests", dependencies: ["Core"]),
     ],
     swiftLanguageModes: [.v6],

@@ -32,7 +32,8 @@ struct TrainingReport {
         )
         // What people look at first; --json and `evaluate` have the rest.
         let shown = result.metrics.filter { metric in
-            !metric.name.contains("@") || metric.name.hasSuffix("@20") || ["recall@100", "ndcg@100"].contains(metric.name)
+            !metric.name.contains("@") || metric.name.hasSuffix("@20")
+                || ["recall@100", "ndcg@100"].contains(metric.name)
         }
         MetricReport.print(metrics: shown, baselines: result.baselines, evaluated: result.evaluated)
     }

@@ -109,6 +109,10 @@ public struct TrainingHistory: Codable, Sendable, Equatable {
         losses = try container.decode([Double].self, forKey: .losses)
         validation = try container.decode([Double].self, forKey: .validation)
         bestIteration = try container.decode(Int.self, forKey: .bestIteration)
-        if validation.indices.contains(bestIteration - 1) { bestValidation = validation[bestIteration - 1] }
+        guard iterations >= 0, bestIteration >= 0, bestIteration <= validation.count else {
+            throw DecodingError.dataCorrupted(
+                DecodingError.Context(codingPath: container.codingPath, debugDescription: "the counts contradict"))
+        }
+        if bestIteration > 0 { bestValidation = validation[bestIteration - 1] }
     }
 }

@@ -17,20 +17,25 @@ public struct FactorizationData: Sendable {
         guard byUser.entryCount > 0 else {
             throw DataError("there are no interactions to train on; check the filters and the split")
         }
-        let implicit = options.feedback == .implicit
-        for value in byUser.values.elements where !value.isFinite || (implicit && value < 0) {
-            throw DataError(
-                implicit
-                    ? "a confidence of \(value): implicit feedback needs finite values from 0 up; "
-                        + "drop such rows (--minimum-value) or use --feedback explicit"
-                    : "a rating of \(value) is not finite")
-        }
-        if implicit && options.confidence == .log {
+        try Self.check(byUser.values, options)
+        if options.feedback == .implicit && options.confidence == .log {
             self.byUser = byUser.mapValues(LogConfidence.value)
             self.byItem = byItem.mapValues(LogConfidence.value)
         } else {
             self.byUser = byUser
             self.byItem = byItem
+        }
+    }
+
+    /// Refuses values that can be neither confidences nor ratings.
+    static func check(_ values: HostBuffer<Float>, _ options: FactorizationOptions) throws(DataError) {
+        let implicit = options.feedback == .implicit
+        for value in values.elements where !value.isFinite || (implicit && value < 0) {
+            throw DataError(
+                implicit
+                    ? "a confidence of \(value): implicit feedback needs finite values from 0 up; "
+                        + "drop such rows (--minimum-value) or use --feedback explicit"
+                    : "a rating of \(value) is not finite")
         }
     }
 

@@ -42,7 +42,11 @@ public struct FactorizationPlan: Sendable {
             working += 2 * 4 * byUser.entryCount + tables
         }
         let longestRow = max(Self.longestRow(byUser), Self.longestRow(byItem))
-        working += device.limits.computeUnits * 4 * Self.solverScratch(longestRow, columns, resolved, options)
+        working += device.limits.computeUnits * 4 * Self.solverScratch(longestRow, columns)
+        // Pools of devices take up to an eighth more than they are asked for, so that freed buffers fit again.
+        if device.identity.name != "cpu" {
+            working += (working + tables) / 8
+        }
         // The finished tables are copied out while those of the device are still there.
         let copies = device.limits.sharesHostMemory ? tables : 2 * tables + interactions
         deviceBytes = device.limits.sharesHostMemory ? 0 : interactions + tables + working
@@ -92,14 +96,11 @@ public struct FactorizationPlan: Sendable {
         (0..<matrix.rows).reduce(0) { max($0, matrix.range(ofRow: $1).count) }
     }
 
-    /// Elements of scratch of one worker: its system and the gathered rows.
-    private static func solverScratch(
-        _ longestRow: Int, _ d: Int, _ solver: FactorizationSolver, _ options: FactorizationOptions
-    ) -> Int {
-        switch solver {
-        case .exact, .auto: 2 * d * d + 1024 * d
-        case .cg: min(longestRow * d, 1 << 18) + longestRow + 8 * d
-        case .subspace: options.blockSize * options.blockSize + 2 * longestRow + 8 * d
-        }
+    /// Elements of scratch of one worker, as the row solvers lay it out: the system or its blocks, vectors of the row,
+    /// and the gathered factors, of which 8 MB are held at a time.
+    private static func solverScratch(_ longestRow: Int, _ columns: Int) -> Int {
+        let (wide, entries) = ((columns + 15) / 16 * 16, (longestRow + 15) / 16 * 16)
+        let gathered = min(entries, max((8 << 20) / 4 / wide, 8)) + 8
+        return 6 * (entries + 16) + 10 * (wide + 16) + (wide + 16) * (wide + 16) + max(gathered, 146) * wide
     }
 }

@@ -43,12 +43,15 @@ public final class FoldIn {
 
     /// Solves one row of factors for each row of `interactions` (rows × rows of the fixed side), exactly. The values
     /// are turned into confidences by the model's rule.
+    ///
+    /// - Throws: ``DataError`` for values that can be neither confidences nor ratings, ``ComputeError``.
     public func solve(_ interactions: HostSparseMatrix) throws -> HostMatrix {
         guard interactions.columns == fixedRows else {
             throw ComputeError.invalidArgument(
                 operation: "foldIn",
                 reason: "interactions with \(interactions.columns) columns against \(fixedRows) fixed rows")
         }
+        try FactorizationData.check(interactions.values, options)
         let values =
             options.feedback == .implicit && options.confidence == .log
             ? interactions.mapValues(LogConfidence.value) : interactions

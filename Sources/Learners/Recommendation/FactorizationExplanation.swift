@@ -23,8 +23,10 @@ extension FactorizationRecommender {
     ///   - item: the recommended item.
     ///   - history: the person's items and their values.
     /// - Returns: one part per item of the history, largest first.
+    /// - Throws: ``ParameterError`` for an item that the model doesn't have.
     /// - Complexity: n·d² + d³/3, and once the Gram matrix of the items.
     public func explain(item: Int32, history: [(item: Int32, value: Float)]) throws -> [ContributingItem] {
+        try Self.check([item] + history.map(\.item), below: itemCount, "items")
         let d = factors.options.tableColumns
         var system = [Double](repeating: 0, count: d * d)
         if factors.options.feedback == .implicit && factors.options.unobservedWeight > 0 {

@@ -53,6 +53,13 @@ public final class FactorizationRecommender: Recommender {
         return host
     }
 
+    /// Refuses indices outside a table: they come from the caller's data.
+    static func check(_ indices: [Int32], below count: Int, _ name: String) throws(ParameterError) {
+        for index in indices where index < 0 || Int(index) >= count {
+            throw ParameterError(name, "\(index) is not one of 0 … \(count - 1)")
+        }
+    }
+
     /// People whose scores are computed at a time, so that results of all users need no more than some 64 MB.
     private static func batchSize(count: Int) -> Int { max(256, (1 << 23) / max(count, 1)) }
 
@@ -60,6 +67,7 @@ public final class FactorizationRecommender: Recommender {
         for audience: Audience, count: Int, exclusions: HostSparseMatrix?, filter: ItemFilter
     ) throws -> TopItems {
         guard count >= 1 else { throw ParameterError("count", "\(count) is below 1") }
+        if case .users(let selected) = audience { try Self.check(selected, below: factors.users.rows, "users") }
         let people = audience.count
         let unknown = itemCounts.map { $0 > 0 ? Float(0) : -.infinity }
         let bias = try stream.upload(filter.bias(itemCount: itemCount, base: unknown) ?? unknown)
@@ -123,7 +131,14 @@ public final class FactorizationRecommender: Recommender {
     }
 
     /// Predictions for pairs of known users and items: scores (implicit) or ratings (explicit).
+    ///
+    /// - Throws: ``ParameterError`` when the lists are not equally long or name what the model doesn't have.
     public func predict(users userIndices: [Int32], items itemIndices: [Int32]) throws -> [Float] {
+        guard userIndices.count == itemIndices.count else {
+            throw ParameterError("items", "\(itemIndices.count) items for \(userIndices.count) users")
+        }
+        try Self.check(userIndices, below: factors.users.rows, "users")
+        try Self.check(itemIndices, below: factors.items.rows, "items")
         let output = try stream.allocate(rows: 1, columns: userIndices.count)
         try stream.scores(
             rows: try stream.upload(userIndices), columns: try stream.upload(itemIndices), users, items, into: output)
@@ -141,6 +156,7 @@ public final class FactorizationRecommender: Recommender {
     /// are rows without interactions.
     public func similar(_ side: Side, to rows: [Int32], count: Int) throws -> TopItems {
         guard count >= 1 else { throw ParameterError("count", "\(count) is below 1") }
+        try Self.check(rows, below: side == .users ? factors.users.rows : factors.items.rows, side.rawValue)
         let d = factors.options.factors
         let table = try stream.wrap(side == .users ? factors.users : factors.items).columns(0..<d)
         let norms = try stream.allocate(rows: 1, columns: table.rows)
