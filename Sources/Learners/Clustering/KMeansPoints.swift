@@ -100,6 +100,12 @@ public struct KMeansPoints {
         }
     }
 
+    /// 1 − cosine, from the squared distance of a scaled point to a centre of length 1: half of it, but 1 for a point of
+    /// zeros, which has no direction.
+    static func cosineDistance(_ squared: Float, _ point: UnsafeMutableBufferPointer<Float>) -> Float {
+        abs(squared - 1) < 1e-4 && point.allSatisfy { $0 == 0 } ? 1 : squared / 2
+    }
+
     /// Scales a row to length 1; a row of zeros stays. May work in place.
     static func normalize(_ source: UnsafePointer<Float>, to target: UnsafeMutablePointer<Float>, _ d: Int) {
         var sum = 0.0

@@ -75,10 +75,8 @@ struct LloydIteration {
         let found = try stream.download(labels, as: Int32.self)
         var distances = try stream.download(distanceVector, as: Float.self)
         if options.distance == .cosine {
-            // Between vectors of length 1 the squared distance is 2 (1 − cosine); a point of zeros is at 1 from all.
             for i in distances.indices {
-                let isZero = distances[i] == 1 && prepared.matrix.row(i).allSatisfy { $0 == 0 }
-                if !isZero { distances[i] /= 2 }
+                distances[i] = KMeansPoints.cosineDistance(distances[i], prepared.matrix.row(i))
             }
         }
         var (inertia, sizes) = (0.0, [Int](repeating: 0, count: k))

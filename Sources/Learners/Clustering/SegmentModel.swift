@@ -106,15 +106,18 @@ public struct SegmentModel: Sendable {
             return result
         }
         let labels = try stream.allocate(rows: 1, columns: points.rows, .int32)
-        let distances = try stream.allocate(rows: 1, columns: points.rows)
+        let distanceVector = try stream.allocate(rows: 1, columns: points.rows)
+        let prepared = moved(points)
         try stream.assignNearest(
-            points: stream.wrap(moved(points)), centers: stream.wrap(moved(centers)), labels: labels,
-            distances: distances)
-        let scale: Float = options.distance == .cosine ? 0.5 : 1
-        return (
-            try stream.download(labels, as: Int32.self),
-            try stream.download(distances, as: Float.self).map { $0 * scale }
-        )
+            points: stream.wrap(prepared), centers: stream.wrap(moved(centers)), labels: labels,
+            distances: distanceVector)
+        var distances = try stream.download(distanceVector, as: Float.self)
+        if options.distance == .cosine {
+            for i in distances.indices {
+                distances[i] = KMeansPoints.cosineDistance(distances[i], prepared.row(i))
+            }
+        }
+        return (try stream.download(labels, as: Int32.self), distances)
     }
 }
 
