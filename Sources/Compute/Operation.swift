@@ -18,6 +18,7 @@ public enum Operation: Sendable {
     case observedScores(ObservedScores)
     case solveNormalEquations(SolveNormalEquations)
     case topK(TopK)
+    case network(NetworkOperation)
 
     /// Name of the primitive, as in certificates and messages.
     public var name: String { kind.rawValue }
@@ -40,6 +41,7 @@ public enum Operation: Sendable {
         case .observedScores: .observedScores
         case .solveNormalEquations: .solveNormalEquations
         case .topK: .topK
+        case .network(let operation): operation.kind
         }
     }
 }
@@ -48,6 +50,8 @@ public enum Operation: Sendable {
 public enum OperationKind: String, Sendable, CaseIterable {
     case fill, copy, gather, gemm, gram, sparseTimesDense, columnSums, rowNorms, scaleRows, randomUniform
     case residualTargets, observedLoss, observedScores, solveNormalEquations, topK
+    case activation, activationGradient, linearCombination, softmaxCrossEntropy, elementLoss, addToTotal, dropout
+    case layerNorm, layerNormGradient, optimizerStep, updateRows, perceptronSteps
 }
 
 /// Every element of `output` becomes `value`.

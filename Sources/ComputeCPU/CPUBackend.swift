@@ -86,6 +86,7 @@ final class CPUBackend: StreamBackend {
         case .observedScores(let arguments): observedScores(arguments)
         case .solveNormalEquations(let arguments): solveNormalEquations(arguments)
         case .topK(let arguments): topK(arguments)
+        case .network(let operation): network(operation)
         }
     }
 

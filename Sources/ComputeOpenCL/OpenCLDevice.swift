@@ -52,7 +52,9 @@ public final class OpenCLDevice: Device {
         }
         self.identity = description.identity
         self.denseSolver = denseSolver
-        self.unsupportedOperations = unsupportedOperations
+        var refused = unsupportedOperations
+        refused[.perceptronSteps] = Self.perceptronReason
+        self.unsupportedOperations = refused
         self.context = try OpenCLContext(description: description, options: options)
         let limit = options.memoryLimitBytes.map { min($0, description.limits.memoryBytes) }
         self.limits = DeviceLimits(
@@ -61,6 +63,9 @@ public final class OpenCLDevice: Device {
             localMemoryBytes: description.limits.localMemoryBytes,
             sharesHostMemory: description.limits.sharesHostMemory)
     }
+
+    /// Why a perceptron's steps are not one operation here.
+    static let perceptronReason = "a step is a list of launches here; use the plain primitives"
 
     public var allocatedBytes: Int { context.ledger.allocatedBytes }
 

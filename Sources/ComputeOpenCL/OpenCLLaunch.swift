@@ -110,6 +110,7 @@ final class Lowering {
         case .solveNormalEquations(let operation):
             try isCPUClass ? solveNormalEquations(operation) : solveNormalEquationsGPU(operation)
         case .topK(let operation): try isCPUClass ? topK(operation) : topKGPU(operation)
+        case .network(let operation): try network(operation)
         }
         scratchFree += scratchInUse
         scratchInUse = []

@@ -44,6 +44,18 @@ public struct ConformanceSuite: Sendable {
         case .observedScores: ObservedCases.observedScores(sweep)
         case .solveNormalEquations: SolveCases.solveNormalEquations(sweep)
         case .topK: TopKCases.topK(sweep)
+        case .activation: NetworkLayerCases.activation(sweep)
+        case .activationGradient: NetworkLayerCases.activationGradient(sweep)
+        case .linearCombination: NetworkLayerCases.linearCombination(sweep)
+        case .softmaxCrossEntropy: NetworkLossCases.softmaxCrossEntropy(sweep)
+        case .elementLoss: NetworkLossCases.elementLoss(sweep)
+        case .addToTotal: NetworkLossCases.addToTotal(sweep)
+        case .dropout: NetworkLayerCases.dropout(sweep)
+        case .layerNorm: NetworkLayerCases.layerNorm(sweep)
+        case .layerNormGradient: NetworkLayerCases.layerNormGradient(sweep)
+        case .optimizerStep: OptimizerCases.optimizerStep(sweep)
+        case .updateRows: OptimizerCases.updateRows(sweep)
+        case .perceptronSteps: PerceptronCases.perceptronSteps(sweep)
         }
     }
 

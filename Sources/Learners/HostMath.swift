@@ -16,3 +16,6 @@ func secondsSince1970() -> Int64 { Int64(time(nil)) }
 
 /// eˣ in double precision.
 func exponential(_ x: Double) -> Double { exp(x) }
+
+/// cos x in double precision.
+func cosine(_ x: Double) -> Double { cos(x) }
