@@ -19,6 +19,8 @@ public enum Operation: Sendable {
     case solveNormalEquations(SolveNormalEquations)
     case topK(TopK)
     case network(NetworkOperation)
+    case assignNearest(AssignNearest)
+    case accumulateByLabel(AccumulateByLabel)
 
     /// Name of the primitive, as in certificates and messages.
     public var name: String { kind.rawValue }
@@ -42,6 +44,8 @@ public enum Operation: Sendable {
         case .solveNormalEquations: .solveNormalEquations
         case .topK: .topK
         case .network(let operation): operation.kind
+        case .assignNearest: .assignNearest
+        case .accumulateByLabel: .accumulateByLabel
         }
     }
 }
@@ -52,6 +56,7 @@ public enum OperationKind: String, Sendable, CaseIterable {
     case residualTargets, observedLoss, observedScores, solveNormalEquations, topK
     case activation, activationGradient, linearCombination, softmaxCrossEntropy, elementLoss, addToTotal, dropout
     case layerNorm, layerNormGradient, optimizerStep, updateRows, perceptronSteps
+    case assignNearest, accumulateByLabel
 }
 
 /// Every element of `output` becomes `value`.

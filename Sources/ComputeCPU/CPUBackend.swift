@@ -87,6 +87,8 @@ final class CPUBackend: StreamBackend {
         case .solveNormalEquations(let arguments): solveNormalEquations(arguments)
         case .topK(let arguments): topK(arguments)
         case .network(let operation): network(operation)
+        case .assignNearest(let arguments): assignNearest(arguments)
+        case .accumulateByLabel(let arguments): accumulateByLabel(arguments)
         }
     }
 

@@ -111,6 +111,9 @@ final class Lowering {
             try isCPUClass ? solveNormalEquations(operation) : solveNormalEquationsGPU(operation)
         case .topK(let operation): try isCPUClass ? topK(operation) : topKGPU(operation)
         case .network(let operation): try network(operation)
+        case .assignNearest(let operation): try isCPUClass ? assignNearest(operation) : assignNearestGPU(operation)
+        case .accumulateByLabel(let operation):
+            try isCPUClass ? accumulateByLabel(operation) : accumulateByLabelGPU(operation)
         }
         scratchFree += scratchInUse
         scratchInUse = []

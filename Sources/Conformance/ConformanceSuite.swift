@@ -56,6 +56,8 @@ public struct ConformanceSuite: Sendable {
         case .optimizerStep: OptimizerCases.optimizerStep(sweep)
         case .updateRows: OptimizerCases.updateRows(sweep)
         case .perceptronSteps: PerceptronCases.perceptronSteps(sweep)
+        case .assignNearest: ClusterCases.assignNearest(sweep)
+        case .accumulateByLabel: ClusterCases.accumulateByLabel(sweep)
         }
     }
 

@@ -19,3 +19,5 @@ func exponential(_ x: Double) -> Double { exp(x) }
 
 /// cos x in double precision.
 func cosine(_ x: Double) -> Double { cos(x) }
+/// Natural logarithm in double precision.
+func logarithm(_ x: Double) -> Double { log(x) }

@@ -148,6 +148,8 @@ private final class SabotagedBackend: StreamBackend {
         case .optimizerStep(let x): (x.parameters, x.gradient)
         case .updateRows(let x): (x.table, x.gradient)
         case .perceptronSteps(let x): (x.parameters, x.controls)
+        case .assignNearest(let x): (x.labels, x.points)
+        case .accumulateByLabel(let x): (x.sums, x.points)
         }
     }
 
