@@ -131,6 +131,8 @@ private final class SabotagedBackend: StreamBackend {
         case .solveNormalEquations(let x): (x.solution, x.sparse.values)
         case .topK(let x): (x.indices, x.candidates)
         case .network(let x): networkOperands(x)
+        case .assignNearest(let x): (x.labels, x.points)
+        case .accumulateByLabel(let x): (x.sums, x.points)
         }
     }
 
@@ -148,8 +150,6 @@ private final class SabotagedBackend: StreamBackend {
         case .optimizerStep(let x): (x.parameters, x.gradient)
         case .updateRows(let x): (x.table, x.gradient)
         case .perceptronSteps(let x): (x.parameters, x.controls)
-        case .assignNearest(let x): (x.labels, x.points)
-        case .accumulateByLabel(let x): (x.sums, x.points)
         }
     }
 
