@@ -35,7 +35,8 @@ let package = Package(
         .executableTarget(
             name: "ApusCommand",
             dependencies: [
-                "Core", "Compute", "Devices", "Tables", "Learners", "Apus", "Conformance", "CVectorLoops",
+                "Core", "Compute", "ComputeOpenCL", "Devices", "Tables", "Learners", "Apus", "Conformance",
+                "CVectorLoops",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ]),

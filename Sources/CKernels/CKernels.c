@@ -32,6 +32,9 @@ static const char top_k_cpu[] = {
 static const char gemm_gpu[] = {
 #embed "../../kernels/gemm_gpu.cl"
 };
+static const char gemm_nvidia[] = {
+#embed "../../kernels/gemm_nvidia.cl"
+};
 static const char gram_gpu[] = {
 #embed "../../kernels/gram_gpu.cl"
 };
@@ -59,6 +62,7 @@ static const struct {
     ENTRY(elementwise),
     ENTRY(gemm_cpu),
     ENTRY(gemm_gpu),
+    ENTRY(gemm_nvidia),
     ENTRY(gram_cpu),
     ENTRY(gram_gpu),
     ENTRY(normal_equations_cpu),
