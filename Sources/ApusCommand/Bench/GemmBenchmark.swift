@@ -69,7 +69,7 @@ struct GemmBenchmark: BenchmarkCase {
         let subject = (batch.map { "\($0) of " } ?? "") + "\(m) × \(k) × \(n)"
         let products = try prepare(devices, "gemm \(subject)") { try product($0, a, b, bias) }
         let samples = try BenchmarkTiming.takingTurns(
-            runs: flags.runs, products.map { product in { try product.run(atLeast: Self.secondsOfQueue) } })
+            flags, products.map { product in { try product.run(atLeast: Self.secondsOfQueue) } })
         let (operations, bytes) = (
             2 * Double(count) * Double(m) * Double(k) * Double(n),
             4 * Double(count) * (Double(m) * Double(k) + Double(k) * Double(n) + Double(m) * Double(n))
