@@ -47,7 +47,7 @@ let package = Package(
             dependencies: ["Core", "Compute", "ComputeCPU", "ComputeOpenCL", "Devices", "Conformance"]),
         .testTarget(name: "TablesTests", dependencies: ["Core", "Tables"]),
         .testTarget(
-            name: "LearnersTests", dependencies: ["Core", "Compute", "Devices", "Tables", "Learners"],
+            name: "LearnersTests", dependencies: ["Core", "Compute", "Conformance", "Devices", "Tables", "Learners"],
             exclude: ["Fixtures"]),
         .testTarget(name: "CommandTests", dependencies: ["Core"]),
     ],

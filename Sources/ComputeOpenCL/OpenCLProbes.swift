@@ -36,6 +36,12 @@ extension OpenCLDevice {
         return findings
     }
 
+    /// Whether float32 products can go to tensor units here.
+    public var hasTensorUnits: Bool {
+        if case .works = context.tensorUnits(.float32) { return true }
+        return false
+    }
+
     private func wgmma(_ ptx: String) -> String {
         guard let text = PTXText.withWarpgroupInstructions(ptx) else { return "not tried: the binary is no PTX text" }
         do throws(ComputeError) {

@@ -32,6 +32,7 @@ final class KernelTuner {
     private let kernelClass: DeviceClass
     private let deviceClass: DeviceClass
     private let operations: Set<OperationKind>
+    private let hasTensorUnits: Bool
     private let deadline: Double
     private let report: (Trial) -> Void
 
@@ -52,6 +53,7 @@ final class KernelTuner {
         deviceClass = device.identity.deviceClass
         kernelClass = options.kernelClass ?? device.identity.deviceClass
         best = start
+        hasTensorUnits = (device as? OpenCLDevice)?.hasTensorUnits ?? false
         self.operations = operations
         deadline = monotonicSeconds() + budgetSeconds
         self.report = report
@@ -66,6 +68,10 @@ final class KernelTuner {
             guard monotonicSeconds() < deadline else {
                 left = Array(own[place...])
                 return
+            }
+            // Tiles of units that are not there, or not used, change nothing.
+            if tunable.isOfTensorUnits {
+                guard hasTensorUnits, tunable == .tensorProducts || best[.tensorProducts] == 1 else { continue }
             }
             try search(tunable)
         }

@@ -118,6 +118,9 @@ public enum KernelTunable: String, Sendable, CaseIterable {
         }
     }
 
+    /// Whether it matters only where NVIDIA's tensor units are used.
+    public var isOfTensorUnits: Bool { rawValue.hasPrefix("gemm_nvidia.") }
+
     /// The class of the kernels it belongs to.
     public var kernelClass: DeviceClass {
         let file = rawValue.prefix { $0 != "." }
