@@ -41,7 +41,7 @@ public struct SpeedCase: Sendable {
     /// The cases for a class of device: GPUs get more to do.
     public static func all(_ deviceClass: DeviceClass) -> [SpeedCase] {
         let scale = deviceClass == .cpu ? 1 : 4
-        return moving(scale) + products(scale) + sums(scale) + observed(scale)
+        return moving(scale) + products(scale) + sums(scale) + observed(scale) + clusters(scale)
     }
 
     /// What kernels are tuned by: the cases of ``all(_:)``, and products and systems of other shapes, so that a value
@@ -220,6 +220,35 @@ public struct SpeedCase: Sendable {
                     try stream.solveNormalEquations(
                         sparse, weighted: false, fixed: fixed, diagonal: diagonal, rowRegularization: ridge,
                         method: .exact, solution: solution)
+                }
+            },
+        ]
+    }
+}
+
+extension SpeedCase {
+    fileprivate static func clusters(_ scale: Int) -> [SpeedCase] {
+        let (n, k, d) = (65_536 * scale, 256, 64)
+        let table = Double(4 * n * d)
+        return [
+            SpeedCase(
+                operation: .assignNearest, subject: "\(n) × \(d), k = \(k)",
+                operations: 2 * Double(n) * Double(k) * Double(d), bytes: table + Double(4 * k * d + 4 * n)
+            ) { operands throws(ComputeError) in
+                let (points, centers) = (try operands.uniform(n, d), try operands.uniform(k, d))
+                let labels = try operands.stream.allocate(rows: 1, columns: n, .int32)
+                return { stream throws(ComputeError) in
+                    try stream.assignNearest(points: points, centers: centers, labels: labels)
+                }
+            },
+            SpeedCase(
+                operation: .accumulateByLabel, subject: "\(n) × \(d), k = \(k)", operations: Double(n * d),
+                bytes: table + Double(4 * k * d + 4 * n)
+            ) { operands throws(ComputeError) in
+                let (points, sums) = (try operands.uniform(n, d), try operands.uniform(k, d))
+                let (labels, totals) = (try operands.indices(n, below: k), try operands.uniform(1, k))
+                return { stream throws(ComputeError) in
+                    try stream.accumulateByLabel(points: points, labels: labels, sums: sums, totals: totals)
                 }
             },
         ]
