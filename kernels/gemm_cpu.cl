@@ -235,8 +235,11 @@ __kernel void gemm_packed(
 #define CLAMP_ROW(i) const long row##i = min((long)i, rows - 1) * stride;
 #define ADD_CLAMPED(i) low##i += b0 * a0[row##i + p]; high##i += b1 * a0[row##i + p];
 
+#define FOR_FOUR_ROWS(DO) DO(0) DO(1) DO(2) DO(3)
+#define FOR_EIGHT_ROWS(DO) FOR_FOUR_ROWS(DO) DO(4) DO(5) DO(6) DO(7)
+
 // The same product with the rows of A read where they are; the panel of B may lie in private memory. A tile past the
-// edge reads its last row again instead of rows that are not there.
+// edge reads its last row again instead of rows that are not there, and no more of them than to the next four.
 #define DEFINE_TILE_ROWS(name, a_space, space)                                             \
     SHARED void name(                                                                      \
         a_space const float *a0, long stride, space const float *pb, long b_stride, long length, \
@@ -254,6 +257,22 @@ __kernel void gemm_packed(
                 ADD_THREE(a3, 3, 4, 5)                                                     \
                 ADD_THREE(a6, 6, 7, 8)                                                     \
                 ADD_THREE(a9, 9, 10, 11)                                                   \
+                pb += b_stride;                                                            \
+            }                                                                              \
+        } else if (rows <= 4) {                                                            \
+            FOR_FOUR_ROWS(CLAMP_ROW)                                                       \
+            for (long p = 0; p < length; ++p) {                                            \
+                const float16 b0 = vload16(0, pb);                                         \
+                const float16 b1 = vload16(1, pb);                                         \
+                FOR_FOUR_ROWS(ADD_CLAMPED)                                                 \
+                pb += b_stride;                                                            \
+            }                                                                              \
+        } else if (rows <= 8) {                                                            \
+            FOR_EIGHT_ROWS(CLAMP_ROW)                                                      \
+            for (long p = 0; p < length; ++p) {                                            \
+                const float16 b0 = vload16(0, pb);                                         \
+                const float16 b1 = vload16(1, pb);                                         \
+                FOR_EIGHT_ROWS(ADD_CLAMPED)                                                \
                 pb += b_stride;                                                            \
             }                                                                              \
         } else {                                                                           \
