@@ -9,3 +9,7 @@
 #include "SparseOrder.h"
 #include "TopKSelection.h"
 #include "TopKTiles.h"
+#include "TreeBins.h"
+#include "TreeHistograms.h"
+#include "TreeSplits.h"
+#include "TreeTraversal.h"
