@@ -60,7 +60,7 @@ APUS_INLINE double split_score(scan *s, bool entropy) {
     const apus_impurity_node *n = s->node;
     int width = n->classes == 0 ? 2 : n->classes + 1;
     for (int k = 0; k < width; k++) s->right[k] = n->totals[k] - s->left[k];
-    if (s->left[0] < n->minimum_leaf_weight || s->right[0] < n->minimum_leaf_weight) return 0;
+    if (s->left[0] < n->minimum_leaf_weight || s->right[0] < n->minimum_leaf_weight) return -HUGE_VAL;
     return side_score(s->left, n->classes, entropy) + side_score(s->right, n->classes, entropy) - s->parent;
 }
 
@@ -167,6 +167,34 @@ static bool numeric(scan *s, const double *sums, int bins, const uint64_t *prese
     return found;
 }
 
+// One target and variance over the few bins that occur.
+static bool few_variance(scan *s, const double *sums, int bins, const uint64_t *present, bool missing,
+                         apus_impurity_split *split) {
+    const apus_impurity_node *n = s->node;
+    double total_w = n->totals[0], total_y = n->totals[1], minimum = n->minimum_leaf_weight;
+    if (!(minimum > 0)) minimum = 1e-300;
+    bool found = false;
+    for (int side = 0; side < (missing ? 2 : 1); side++) {
+        double w = side ? sums[2 * bins] : 0, y = side ? sums[2 * bins + 1] : 0;
+        for (int word = 0; word < 4; word++) {
+            for (uint64_t bits = present[word]; bits; bits &= bits - 1) {
+                int b = word * 64 + __builtin_ctzll(bits);
+                if (b >= bins) break;
+                w += sums[2 * b];
+                y += sums[2 * b + 1];
+                double wr = total_w - w, yr = total_y - y;
+                if (w < minimum || wr < minimum) continue;
+                double gain = (y * y * wr + yr * yr * w) / (w * wr) - s->parent;
+                if (!(gain > split->gain)) continue;
+                s->left[0] = w;
+                s->left[1] = y;
+                found = take(split, s, gain, b, missing ? side : -1);
+            }
+        }
+    }
+    return found;
+}
+
 // One target and variance over all bins at once: the case that forests are made of.
 APUS_VECTOR_CLONES
 static bool numeric_variance(scan *s, const double *sums, int bins, bool missing, apus_impurity_split *split) {
@@ -187,7 +215,7 @@ static bool numeric_variance(scan *s, const double *sums, int bins, bool missing
         for (int b = 0; b < bins; b++) {
             double wr = total_w - w[b], yr = total_y - y[b];
             double score = (y[b] * y[b] * wr + yr * yr * w[b]) / (w[b] * wr) - parent;
-            gain[b] = ((w[b] >= minimum) & (wr >= minimum)) ? score : 0;
+            gain[b] = ((w[b] >= minimum) & (wr >= minimum)) ? score : -HUGE_VAL;
         }
         double above = largest;
         for (int b = 0; b < bins; b++) largest = gain[b] > largest ? gain[b] : largest;
@@ -253,8 +281,9 @@ int apus_node_split_binned(const apus_impurity_node *node, const uint8_t *codes,
     bool missing = bit(present, bins), found;
     if (categorical) {
         found = category(&s, sums, bins, present, split);
-    } else if (node->classes == 0 && !node->entropy && node->count >= FEW_ROWS) {
-        found = numeric_variance(&s, sums, bins, missing, split);
+    } else if (node->classes == 0 && !node->entropy) {
+        found = node->count >= FEW_ROWS ? numeric_variance(&s, sums, bins, missing, split)
+                                        : few_variance(&s, sums, bins, present, missing, split);
     } else {
         found = numeric(&s, sums, bins, present, missing, split);
     }

@@ -21,7 +21,7 @@ typedef struct {
 } apus_impurity_node;
 
 typedef struct {
-    /// Decrease of the impurity times the weight of the node; above 0 for a split that was found.
+    /// Decrease of the impurity times the weight of the node; minus infinity where no split is allowed.
     double gain;
     double left_weight, right_weight;
     /// Keys of the values on either side of the threshold (apus_node_split_exact).

@@ -21,7 +21,7 @@ public struct BoostedTrees: Sendable {
 
     var objective: BoostingObjective {
         get throws {
-            var options = BoostingOptions()
+            var options = GradientBoosting()
             options.loss = loss
             return try BoostingObjective(options, classes: classes)
         }
@@ -33,12 +33,12 @@ public struct BoostedTrees: Sendable {
     ///
     /// - Parameters:
     ///   - data: features, target, weights.
-    ///   - options: see ``BoostingOptions``.
+    ///   - options: see ``GradientBoosting``.
     ///   - threads: threads, the caller's included.
     ///   - progress: told after every round; throws to stop.
     /// - Throws: `ParameterError`, `DataError`, and what `progress` throws.
     public static func fit(
-        _ data: TreeData, options: BoostingOptions = BoostingOptions(), threads: Int, progress: TreeProgress? = nil
+        _ data: TreeData, options: GradientBoosting = GradientBoosting(), threads: Int, progress: TreeProgress? = nil
     ) throws -> BoostedTrees {
         try options.validate()
         return try BoostingTraining(data, options, WorkerPool(threadCount: threads)).run(progress)
@@ -63,7 +63,7 @@ public struct BoostedTrees: Sendable {
 /// The rounds of one training.
 private struct BoostingTraining {
     let data: TreeData
-    let options: BoostingOptions
+    let options: GradientBoosting
     let pool: WorkerPool
     let objective: BoostingObjective
     /// Rows that are learned from, and rows held out for early stopping.
@@ -72,7 +72,7 @@ private struct BoostingTraining {
 
     private static let chunk = 16_384
 
-    init(_ data: TreeData, _ options: BoostingOptions, _ pool: WorkerPool) throws {
+    init(_ data: TreeData, _ options: GradientBoosting, _ pool: WorkerPool) throws {
         self.data = data
         self.options = options
         self.pool = pool
@@ -119,16 +119,12 @@ private struct BoostingTraining {
             for output in 0..<outputs {
                 chosen.withUnsafeBufferPointer { grower.rows.update(from: $0.baseAddress!, count: $0.count) }
                 let derivatives = UnsafePointer(pairs.baseAddress + 2 * rows * output)
-                let leaves = grower.grow(
+                var (tree, leaves) = grower.grow(
                     rows: chosen.count, pairs: derivatives, allowed: columnsOfTree(round * outputs + output))
-                var nodes = grower.nodes
-                let values = leafValues(leaves, derivatives, scores.baseAddress + output, outputs)
-                for (index, leaf) in leaves.enumerated() { nodes[leaf.node].value = Int32(index) }
-                add(values, to: scores.baseAddress + output, outputs, leaves: leaves)
-                if !left.isEmpty {
-                    route(left, table, nodes, values, scores: scores.baseAddress + output, outputs)
-                }
-                ensemble.append(nodes, leafValues: values)
+                tree.values = leafValues(leaves, derivatives, scores.baseAddress + output, outputs)
+                add(tree.values, to: scores.baseAddress + output, outputs, leaves: leaves)
+                if !left.isEmpty { route(left, table, tree, scores: scores.baseAddress + output, outputs) }
+                ensemble.append(tree)
             }
             var figures: [(name: String, value: Double)] = []
             if let patience = options.earlyStopping {
@@ -242,9 +238,9 @@ private struct BoostingTraining {
 
     /// Moves the scores of rows that the tree was not grown on.
     private func route(
-        _ rows: [UInt32], _ table: BinnedTable, _ nodes: [GrownNode], _ values: [Float],
-        scores: UnsafeMutablePointer<Double>, _ stride: Int
+        _ rows: [UInt32], _ table: BinnedTable, _ tree: GrownTree, scores: UnsafeMutablePointer<Double>, _ stride: Int
     ) {
+        let nodes = tree.nodes
         var routing: [apus_bin_node] = []
         for node in nodes {
             guard node.feature >= 0 else {
@@ -256,15 +252,13 @@ private struct BoostingTraining {
                 let child = nodes[Int(index)]
                 return child.feature >= 0 ? index : ~child.value
             }
-            var set = node.set
-            if !table.kinds[feature].isCategory {
-                withUnsafeMutableBytes(of: &set) { bytes in
-                    let words = bytes.bindMemory(to: UInt64.self)
-                    for (bin, edge) in (table.bins.edges[feature] + [.infinity]).enumerated()
-                    where edge <= node.threshold { words[bin / 64] |= 1 << UInt64(bin % 64) }
-                    let missing = table.bins.counts[feature]
-                    if node.missingLeft { words[missing / 64] |= 1 << UInt64(missing % 64) }
-                }
+            var set: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
+            if table.kinds[feature].isCategory {
+                set = tree.sets[Int(node.set)]
+            } else {
+                for (bin, edge) in (table.bins.edges[feature] + [.infinity]).enumerated()
+                where edge <= node.threshold { GrownTree.insert(bin, into: &set) }
+                if node.missingLeft { GrownTree.insert(table.bins.counts[feature], into: &set) }
             }
             routing.append(
                 apus_bin_node(
@@ -284,7 +278,7 @@ private struct BoostingTraining {
                             leaves.baseAddress!)
                     }
                     for index in begin..<end {
-                        scores[Int(rows[index]) * stride] += Double(values[Int(leaves[index - begin])])
+                        scores[Int(rows[index]) * stride] += Double(tree.values[Int(leaves[index - begin])])
                     }
                 }
             }

@@ -21,7 +21,6 @@ private struct GrowingLeaf {
 
 /// A finished leaf: which rows it has.
 struct BoostedLeaf {
-    let node: Int
     let rows: UnsafePointer<UInt32>
     let count: Int
 }
@@ -32,7 +31,7 @@ struct BoostedLeaf {
 /// sibling's to the last bit, whoever added what in which order. Only the smaller child's rows are ever added up.
 final class BoostingGrower {
     private let table: BinnedTable
-    private let options: BoostingOptions
+    private let options: GradientBoosting
     private let pool: WorkerPool
     private let rowBuffers: [HostBuffer<UInt32>]
     private let gradientBuffers: [HostBuffer<Int64>]
@@ -47,14 +46,15 @@ final class BoostingGrower {
     /// A worker's packed sums of one block.
     private let packed: [HostBuffer<Int64>]
     private var leaves: [GrowingLeaf] = []
-    private(set) var nodes: [GrownNode] = []
+    private var nodes: [GrownNode] = []
+    private var sets: [(UInt64, UInt64, UInt64, UInt64)] = []
 
     /// Bytes of histograms that are kept; beyond them a leaf's is made anew when it is split.
     private static let histogramBytes = 1 << 30
     /// Rows that one task moves.
     static let chunk = 16_384
 
-    init(table: BinnedTable, options: BoostingOptions, pool: WorkerPool) {
+    init(table: BinnedTable, options: GradientBoosting, pool: WorkerPool) {
         self.table = table
         self.options = options
         self.pool = pool
@@ -83,8 +83,9 @@ final class BoostingGrower {
     /// - Parameters:
     ///   - pairs: first and second derivative of every row of the table.
     ///   - allowed: the features that may be used.
-    /// - Returns: the leaves with their rows; the nodes are in ``nodes``.
-    func grow(rows count: Int, pairs: UnsafePointer<Float>, allowed: [Bool]) -> [BoostedLeaf] {
+    /// - Returns: the tree, without values, and its leaves with their rows, which are good until the next tree.
+    func grow(rows count: Int, pairs: UnsafePointer<Float>, allowed: [Bool]) -> (tree: GrownTree, leaves: [BoostedLeaf])
+    {
         let chunks = (count + Self.chunk - 1) / Self.chunk
         let scales = self.scales(pairs, count: count)
         var sums = [(Int64, Int64)](repeating: (0, 0), count: chunks)
@@ -105,6 +106,7 @@ final class BoostingGrower {
             }
         }
         nodes = [GrownNode(cover: Float(count))]
+        sets = []
         leaves = [
             GrowingLeaf(
                 node: 0, start: 0, count: count, side: 0, depth: 0, g: sums.reduce(0) { $0 + $1.0 },
@@ -124,10 +126,11 @@ final class BoostingGrower {
             guard best >= 0 else { break }
             split(best, units: units, allowed: allowed)
         }
-        return leaves.map { leaf in
-            BoostedLeaf(
-                node: leaf.node, rows: UnsafePointer(rowBuffers[leaf.side].baseAddress + leaf.start), count: leaf.count)
+        for (index, leaf) in leaves.enumerated() { nodes[leaf.node].value = Int32(index) }
+        let finished = leaves.map { leaf in
+            BoostedLeaf(rows: UnsafePointer(rowBuffers[leaf.side].baseAddress + leaf.start), count: leaf.count)
         }
+        return (GrownTree(nodes: nodes, sets: sets), finished)
     }
 
     /// Factors that bring the largest derivatives to 2¹⁷, the most that histograms can add up.
@@ -173,11 +176,8 @@ final class BoostingGrower {
         nodes[leaf.node].gain = Float(leaf.split.gain)
         nodes[leaf.node].missingLeft = leftBins[table.bins.counts[leaf.feature]] != 0
         if table.kinds[leaf.feature].isCategory {
-            for bin in 0..<256 where leftBins[bin] != 0 {
-                withUnsafeMutableBytes(of: &nodes[leaf.node].set) {
-                    $0.bindMemory(to: UInt64.self)[bin / 64] |= 1 << UInt64(bin % 64)
-                }
-            }
+            nodes[leaf.node].set = Int32(sets.count)
+            sets.append(leaf.set)
         } else {
             let edges = table.bins.edges[leaf.feature], bin = Int(leaf.split.bin)
             nodes[leaf.node].threshold = bin < edges.count ? edges[bin] : .infinity
@@ -229,10 +229,7 @@ final class BoostingGrower {
         var left = [UInt8](repeating: 0, count: 256)
         let largerIsLeft = 2 * leaf.split.left_h >= leaf.h
         if table.kinds[leaf.feature].isCategory {
-            for bin in 0...min(count, 255) {
-                let word = withUnsafeBytes(of: leaf.set) { $0.bindMemory(to: UInt64.self)[bin / 64] }
-                left[bin] = UInt8(truncatingIfNeeded: word >> UInt64(bin % 64) & 1)
-            }
+            for bin in 0...min(count, 255) where GrownTree.contains(leaf.set, bin) { left[bin] = 1 }
             return left
         }
         for bin in 0...Int(leaf.split.bin) { left[bin] = 1 }
@@ -375,7 +372,8 @@ final class BoostingGrower {
         var search = apus_split_search(
             g: leaf.g, h: leaf.h, g_unit: units.g, h_unit: units.h, l2: options.l2,
             minimum_child_weight: max(
-                options.minimumChildWeight, 1e-12, Double(options.minimumLeafRows) * weight / Double(leaf.count) * 0.999))
+                options.minimumChildWeight, 1e-12, Double(options.minimumLeafRows) * weight / Double(leaf.count) * 0.999
+            ))
         let bins = table.bins.counts[feature]
         if table.kinds[feature].isCategory {
             withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 256) { order in
@@ -386,16 +384,11 @@ final class BoostingGrower {
                 else { return }
                 found.feature = feature
                 found.set = (0, 0, 0, 0)
-                withUnsafeMutableBytes(of: &found.set) { bytes in
-                    let words = bytes.bindMemory(to: UInt64.self)
-                    for index in 0..<Int(found.split.bin) {
-                        words[Int(order[index]) / 64] |= 1 << UInt64(order[index] % 64)
-                    }
-                    // Categories without rows here go where most rows go.
-                    guard 2 * found.split.left_h >= leaf.h else { return }
-                    for bin in 0...bins where sums[bin] == 0 && sums[sizes[feature] + bin] == 0 {
-                        words[bin / 64] |= 1 << UInt64(bin % 64)
-                    }
+                for index in 0..<Int(found.split.bin) { GrownTree.insert(Int(order[index]), into: &found.set) }
+                // Categories without rows here go where most rows go.
+                guard 2 * found.split.left_h >= leaf.h else { return }
+                for bin in 0...bins where sums[bin] == 0 && sums[sizes[feature] + bin] == 0 {
+                    GrownTree.insert(bin, into: &found.set)
                 }
             }
         } else if apus_split_numeric(sums, sums + sizes[feature], Int32(bins), true, &search, &found.split) {

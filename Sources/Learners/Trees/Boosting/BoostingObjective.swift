@@ -12,7 +12,7 @@ struct BoostingObjective {
     /// Scores of a row: one, or one for each class.
     let outputs: Int
 
-    init(_ options: BoostingOptions, classes: Int) throws {
+    init(_ options: GradientBoosting, classes: Int) throws {
         let natural: BoostingLoss = classes == 0 ? .squared : classes == 2 ? .logistic : .multinomial
         loss = options.loss ?? natural
         let fits = classes == 0 ? loss == .squared || loss == .quantile : loss == natural

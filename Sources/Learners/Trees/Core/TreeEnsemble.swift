@@ -9,8 +9,8 @@ struct GrownNode {
     var left: Int32 = -1
     /// Numbers up to this go left.
     var threshold: Float = 0
-    /// Bins of categories that go left.
-    var set: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
+    /// Place of the set of bins that go left, for categories, in ``GrownTree/sets``.
+    var set: Int32 = -1
     var missingLeft = false
     /// Decrease of the loss or impurity by the split, times the weight of the rows.
     var gain: Float = 0
@@ -18,6 +18,31 @@ struct GrownNode {
     var cover: Float = 0
     /// The value of a leaf: its place in the list of values.
     var value: Int32 = -1
+}
+
+/// A tree as it comes out of growing.
+struct GrownTree {
+    var nodes: [GrownNode] = []
+    /// Bits of the bins that go left, for every categorical node.
+    var sets: [(UInt64, UInt64, UInt64, UInt64)] = []
+    /// Numbers of the leaves, in the order of ``GrownNode/value``.
+    var values: [Float] = []
+
+    /// Whether a bin is in a set.
+    static func contains(_ set: (UInt64, UInt64, UInt64, UInt64), _ bin: Int) -> Bool {
+        let word = bin < 64 ? set.0 : bin < 128 ? set.1 : bin < 192 ? set.2 : set.3
+        return word >> UInt64(bin % 64) & 1 == 1
+    }
+
+    static func insert(_ bin: Int, into set: inout (UInt64, UInt64, UInt64, UInt64)) {
+        let bit = UInt64(1) << UInt64(bin % 64)
+        switch bin / 64 {
+        case 0: set.0 |= bit
+        case 1: set.1 |= bit
+        case 2: set.2 |= bit
+        default: set.3 |= bit
+        }
+    }
 }
 
 /// Decision trees in the form that predicts, explains and is stored.
@@ -78,11 +103,10 @@ struct TreeEnsemble: Sendable {
         return values[first..<first + width]
     }
 
-    /// Adds a tree; `leafValues` has `width` numbers for every leaf, in the order of `GrownNode.value`.
-    mutating func append(_ grown: [GrownNode], leafValues: [Float]) {
+    /// Adds a tree.
+    mutating func append(_ grown: GrownTree) {
         let firstValue = UInt32(values.count / width)
-        nodes.reserveCapacity(nodes.count + grown.count)
-        for (index, node) in grown.enumerated() {
+        for (index, node) in grown.nodes.enumerated() {
             var stored = apus_tree_node()
             if node.feature < 0 {
                 stored.threshold = UInt32.max
@@ -95,7 +119,8 @@ struct TreeEnsemble: Sendable {
                 if kinds[Int(node.feature)].isCategory {
                     stored.feature = UInt32(node.feature) | UInt32(APUS_CATEGORY_NODE)
                     stored.threshold = UInt32(sets.count / 4)
-                    sets += [node.set.0, node.set.1, node.set.2, node.set.3]
+                    let set = grown.sets[Int(node.set)]
+                    sets += [set.0, set.1, set.2, set.3]
                 } else {
                     stored.feature = UInt32(node.feature)
                     stored.threshold = TreeKeys.key(node.threshold) + stored.bias
@@ -105,8 +130,16 @@ struct TreeEnsemble: Sendable {
             cover.append(node.cover)
             gain.append(node.gain)
         }
-        values += leafValues
+        values += grown.values
         starts.append(nodes.count)
+    }
+
+    /// Makes room for that many nodes at once.
+    mutating func reserve(nodes count: Int, values valueCount: Int) {
+        nodes.reserveCapacity(count)
+        cover.reserveCapacity(count)
+        gain.reserveCapacity(count)
+        values.reserveCapacity(valueCount)
     }
 
     /// Keeps the first trees only.
@@ -205,7 +238,8 @@ extension TreeEnsemble {
             let range = range(ofTree: tree)
             for index in range {
                 let node = apus_tree_node(
-                    threshold: UInt32(bitPattern: fields[4 * index]), feature: UInt32(bitPattern: fields[4 * index + 1]),
+                    threshold: UInt32(bitPattern: fields[4 * index]),
+                    feature: UInt32(bitPattern: fields[4 * index + 1]),
                     left: fields[4 * index + 2], bias: UInt32(bitPattern: fields[4 * index + 3]))
                 nodes.append(node)
                 let place = index - range.lowerBound

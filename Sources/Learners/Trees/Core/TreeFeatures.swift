@@ -32,7 +32,9 @@ public struct TreeData: Sendable {
             weights.map({ $0.count == target.count }) ?? true
         else { throw DataError("features, kinds, target and weights differ in length") }
         guard features.rows < 1 << 31 else { throw DataError("trees take fewer than 2147483648 rows") }
-        guard target.allSatisfy({ $0.isFinite }) else { throw DataError("the target holds a number that is not finite") }
+        guard target.allSatisfy({ $0.isFinite }) else {
+            throw DataError("the target holds a number that is not finite")
+        }
         if classes > 0 {
             guard target.allSatisfy({ $0 >= 0 && Int($0) < classes && $0 == $0.rounded() }) else {
                 throw DataError("the target holds something else than the indices of \(classes) classes")

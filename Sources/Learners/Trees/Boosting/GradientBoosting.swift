@@ -13,7 +13,7 @@ public enum BoostingLoss: String, Codable, Sendable, CaseIterable {
 }
 
 /// How boosted trees are grown.
-public struct BoostingOptions: Codable, Sendable, Equatable {
+public struct GradientBoosting: Codable, Sendable, Equatable {
     /// Rounds at most; a round adds one tree, or one for each of several classes.
     public var rounds = 200
     /// What a tree's values are multiplied by, in (0, 1].
