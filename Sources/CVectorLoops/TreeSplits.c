@@ -12,9 +12,8 @@ typedef float float2 __attribute__((ext_vector_type(2)));
 
 int64_t apus_node_split_scratch(int32_t classes, int64_t count) {
     int64_t width = classes > 0 ? classes : 2;
-    int64_t binned = APUS_BINS * width + 4 * width + 4 * APUS_BINS;
-    int64_t exact = 2 * count + 4 * width;
-    return binned > exact ? binned : exact;
+    int64_t binned = 2 * APUS_BINS * width + 4 * width;
+    return binned + 2 * count;
 }
 
 APUS_INLINE double plogp(double part, double whole) { return part > 0 ? part * log2(part / whole) : 0; }
@@ -96,17 +95,19 @@ static void fill(const apus_impurity_node *n, const uint8_t *codes, int64_t stri
     int64_t count = n->count;
     for (int k = 0; k < 4; k++) present[k] = 0;
     if (count < FEW_ROWS) {
-        for (int64_t i = 0; i < count; i++) {
-            int b = codes[stride * (int64_t)rows[i]];
-            double *bin = sums + b * width;
-            if (!bit(present, b)) {
+        // The sums are all 0 between calls (see clear): no test whether a bin is new, which nobody could predict.
+        if (n->classes == 0) {
+            pair2 *wide = (pair2 *)sums;
+            for (int64_t i = 0; i < count; i++) {
+                int b = codes[stride * (int64_t)rows[i]];
+                wide[b] += (pair2){pairs[2 * i], pairs[2 * i + 1]};
                 set_bit(present, b);
-                for (int k = 0; k < width; k++) bin[k] = 0;
             }
-            if (n->classes == 0) {
-                *(pair2 *)bin += (pair2){pairs[2 * i], pairs[2 * i + 1]};
-            } else {
-                bin[(int)pairs[2 * i + 1]] += pairs[2 * i];
+        } else {
+            for (int64_t i = 0; i < count; i++) {
+                int b = codes[stride * (int64_t)rows[i]];
+                sums[b * width + (int)pairs[2 * i + 1]] += pairs[2 * i];
+                set_bit(present, b);
             }
         }
         return;
@@ -127,6 +128,16 @@ static void fill(const apus_impurity_node *n, const uint8_t *codes, int64_t stri
     }
     for (int b = 0; b <= bins; b++) {
         if (bin_weight(sums + b * width, n->classes) > 0) set_bit(present, b);
+    }
+}
+
+// Puts the sums of few rows back to 0.
+static void clear(double *sums, int width, const uint64_t *present) {
+    for (int word = 0; word < 4; word++) {
+        for (uint64_t bits = present[word]; bits; bits &= bits - 1) {
+            double *bin = sums + (word * 64 + __builtin_ctzll(bits)) * width;
+            for (int k = 0; k < width; k++) bin[k] = 0;
+        }
     }
 }
 
@@ -273,21 +284,26 @@ static bool category(scan *s, const double *sums, int bins, const uint64_t *pres
 int apus_node_split_binned(const apus_impurity_node *node, const uint8_t *codes, int64_t bin_stride, int bins,
                            bool categorical, double *scratch, apus_impurity_split *split) {
     int width = node->classes == 0 ? 2 : node->classes;
-    double *sums = scratch + 4 * width;
+    bool few = node->count < FEW_ROWS;
+    double *sums = scratch + 4 * width + (few ? APUS_BINS * width : 0);
     uint64_t present[4];
     fill(node, codes, bin_stride, bins, sums, present);
-    if (count_bits(present) < 2) return -1;
+    if (count_bits(present) < 2) {
+        if (few) clear(sums, width, present);
+        return -1;
+    }
     scan s = {node, scratch, scratch + 2 * width, side_score(node->totals, node->classes, node->entropy)};
     bool missing = bit(present, bins), found;
     if (categorical) {
         found = category(&s, sums, bins, present, split);
     } else if (node->classes == 0 && !node->entropy) {
-        found = node->count >= FEW_ROWS ? numeric_variance(&s, sums, bins, missing, split)
-                                        : few_variance(&s, sums, bins, present, missing, split);
+        found = few ? few_variance(&s, sums, bins, present, missing, split)
+                    : numeric_variance(&s, sums, bins, missing, split);
     } else {
         found = numeric(&s, sums, bins, present, missing, split);
     }
     if (found) memcpy(split->present, present, sizeof present);
+    if (few) clear(sums, width, present);
     return found;
 }
 
@@ -295,7 +311,8 @@ int apus_node_split_exact(const apus_impurity_node *node, const uint32_t *keys, 
                           apus_impurity_split *split) {
     int width = node->classes == 0 ? 2 : node->classes, wide = node->classes == 0 ? 2 : node->classes + 1;
     int64_t count = node->count;
-    uint64_t *order = (uint64_t *)(scratch + 4 * width);
+    // Behind the sums of bins, which have to stay 0.
+    uint64_t *order = (uint64_t *)(scratch + 4 * width + 2 * APUS_BINS * width);
     for (int64_t i = 0; i < count; i++) order[i] = (uint64_t)keys[node->rows[i]] << 32 | (uint64_t)i;
     apus_sort_pairs(order, order + count, count);
     if (count == 0 || order[0] >> 32 == order[count - 1] >> 32) return -1;

@@ -34,7 +34,7 @@ typedef struct {
     uint64_t left[4], present[4];
 } apus_impurity_split;
 
-/// Doubles of scratch that the searches need.
+/// Doubles of scratch that the searches need, all 0 at first; `count` rows at most are searched exactly.
 int64_t apus_node_split_scratch(int32_t classes, int64_t count);
 
 /// 1: *split is better than its gain before; 0: no better split; -1: the feature is constant here.

@@ -6,6 +6,9 @@ struct BoostingTests {
     private func options(_ change: (inout GradientBoosting) -> Void = { _ in }) -> GradientBoosting {
         var options = GradientBoosting()
         options.rounds = 60
+        options.learningRate = 0.1
+        options.leaves = 31
+        options.l2 = 0
         change(&options)
         return options
     }

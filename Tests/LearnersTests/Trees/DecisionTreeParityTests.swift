@@ -33,6 +33,7 @@ struct DecisionTreeParityTests {
                 features: features, kinds: [TreeFeatureKind](repeating: .number, count: 4), target: target,
                 classes: expected.classes)
             var options = DecisionTree()
+            options.pruningFolds = 0
             options.criterion = expected.criterion
             options.maximumDepth = expected.depth ?? 0
             options.minimumLeafRows = expected.leaf

@@ -5,6 +5,8 @@ import Testing
 struct DecisionTreeTests {
     private func options(_ change: (inout DecisionTree) -> Void = { _ in }) -> DecisionTree {
         var options = DecisionTree()
+        options.pruningFolds = 0
+        options.minimumLeafRows = 1
         change(&options)
         return options
     }
@@ -111,7 +113,7 @@ struct DecisionTreeTests {
             table.rows.append([Float(a), Float(b)])
             table.target.append(Float(a ^ b))
         }
-        let model = try AveragedTrees.fitTree(try table.data(classes: 2), threads: 1)
+        let model = try AveragedTrees.fitTree(try table.data(classes: 2), options: options(), threads: 1)
         #expect(try model.predict(table.matrix, threads: 1).column(1) == table.target.map { Double($0) })
     }
 
@@ -142,7 +144,7 @@ struct DecisionTreeTests {
     @Test func pruningCutsNoiseAndKeepsStructure() throws {
         let (table, score) = PlantedTable.mixed(rows: 6000, noise: 1.5)
         let training = table.part(0..<4000), test = table.part(4000..<6000)
-        let full = try AveragedTrees.fitTree(try training.data(), threads: 2)
+        let full = try AveragedTrees.fitTree(try training.data(), options: options(), threads: 2)
         let pruned = try AveragedTrees.fitTree(
             try training.data(), options: options { $0.pruningFolds = 5 }, threads: 2)
         let truth = Array(score[4000...])
@@ -170,7 +172,7 @@ struct DecisionTreeTests {
         let level = areaUnderCurve(try shallow.predict(table.matrix, threads: 1).column(1), table.target)
         #expect(deep > level - 0.02)
         // Every row is told apart in the end, exact or by bins of few values.
-        let whole = try AveragedTrees.fitTree(data, threads: 2)
+        let whole = try AveragedTrees.fitTree(data, options: options(), threads: 2)
         #expect(areaUnderCurve(try whole.predict(table.matrix, threads: 1).column(1), table.target) > 0.9999)
     }
 
@@ -192,7 +194,7 @@ struct DecisionTreeTests {
             table.rows.append([row == 89 ? .nan : age, plan])
             table.target.append(plan == 1 ? (age > 35 ? 1 : 0) : 0)
         }
-        let model = try AveragedTrees.fitTree(try table.data(classes: 2), threads: 1)
+        let model = try AveragedTrees.fitTree(try table.data(classes: 2), options: options(), threads: 1)
         let names = TreeFeatureNames(columns: ["age", "plan"], levels: [[], ["basic", "gold", "none"]])
         let path = try model.decisionPath(table.matrix, row: 28, names: names, labels: ["stays", "leaves"])
         #expect(path.count == 2)

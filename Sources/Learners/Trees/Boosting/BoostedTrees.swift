@@ -81,13 +81,13 @@ private struct BoostingTraining {
         var training: [UInt32] = [], validation: [UInt32] = []
         training.reserveCapacity(data.rows)
         for row in 0..<data.rows where (data.weights?[row] ?? 1) > 0 {
-            if options.earlyStopping != nil, Double(random.uniform(UInt64(row))) < options.validationFraction {
+            if options.earlyStopping > 0, Double(random.uniform(UInt64(row))) < options.validationFraction {
                 validation.append(UInt32(row))
             } else {
                 training.append(UInt32(row))
             }
         }
-        guard !training.isEmpty, options.earlyStopping == nil || !validation.isEmpty else {
+        guard !training.isEmpty, options.earlyStopping == 0 || !validation.isEmpty else {
             throw DataError("\(data.rows) rows are too few to hold some out for early stopping")
         }
         self.training = training
@@ -127,19 +127,19 @@ private struct BoostingTraining {
                 ensemble.append(tree)
             }
             var figures: [(name: String, value: Double)] = []
-            if let patience = options.earlyStopping {
+            if options.earlyStopping > 0 {
                 let loss = objective.meanLoss(data, scores: scores.baseAddress, rows: validation)
                 losses.append(loss)
                 figures.append(("validation loss", loss))
                 if loss < best.loss { best = (round + 1, loss) }
-                if round + 1 - best.round >= patience {
+                if round + 1 - best.round >= options.earlyStopping {
                     try progress?(round + 1, options.rounds, figures)
                     break
                 }
             }
             try progress?(round + 1, options.rounds, figures)
         }
-        if options.earlyStopping != nil { ensemble.keep(trees: max(best.round, 1) * outputs) }
+        if options.earlyStopping > 0 { ensemble.keep(trees: max(best.round, 1) * outputs) }
         var result = BoostedTrees(ensemble: ensemble, start: start, loss: objective.loss, classes: data.classes)
         result.validationLosses = losses
         return result

@@ -17,9 +17,9 @@ public struct GradientBoosting: Codable, Sendable, Equatable {
     /// Rounds at most; a round adds one tree, or one for each of several classes.
     public var rounds = 200
     /// What a tree's values are multiplied by, in (0, 1].
-    public var learningRate = 0.1
+    public var learningRate = 0.05
     /// Leaves of a tree at most, 2 … 255. Trees grow leaf by leaf, the most useful split first.
-    public var leaves = 31
+    public var leaves = 16
     /// Splits from the root to a leaf at most; 0 for no limit.
     public var maximumDepth = 0
     /// Rows of a leaf at least (estimated from second derivatives while splits are sought).
@@ -27,7 +27,7 @@ public struct GradientBoosting: Codable, Sendable, Equatable {
     /// Sum of second derivatives of a leaf at least.
     public var minimumChildWeight = 1e-3
     /// Penalty on the square of a leaf's value.
-    public var l2 = 0.0
+    public var l2 = 1.0
     /// Share of the rows that a round learns from, in (0, 1].
     public var rowFraction = 1.0
     /// Share of the columns that a tree may use, in (0, 1].
@@ -38,8 +38,8 @@ public struct GradientBoosting: Codable, Sendable, Equatable {
     public var loss: BoostingLoss?
     /// The quantile that ``BoostingLoss/quantile`` predicts, in (0, 1).
     public var quantile = 0.5
-    /// Stop after so many rounds without a better loss on held-out rows, and keep the best; nil for never.
-    public var earlyStopping: Int?
+    /// Stop after so many rounds without a better loss on held-out rows, and keep the best; 0 for never.
+    public var earlyStopping = 0
     /// Share of the rows held out for that, in (0, 1).
     public var validationFraction = 0.1
     /// Added to a category's second derivative when categories are sorted by their gradient.
@@ -49,7 +49,7 @@ public struct GradientBoosting: Codable, Sendable, Equatable {
     /// Categories on the smaller side of a split at most.
     public var categoryLimit = 32
     /// Seed of everything random.
-    public var seed: UInt64 = 0
+    public var seed: UInt64 = 42
 
     public init() {}
 
@@ -69,7 +69,7 @@ public struct GradientBoosting: Codable, Sendable, Equatable {
         try check(columnFraction > 0 && columnFraction <= 1, "columnFraction", "must be above 0, at most 1")
         try check((2...255).contains(bins), "bins", "must be 2 to 255")
         try check(quantile > 0 && quantile < 1, "quantile", "must be between 0 and 1")
-        try check(earlyStopping ?? 1 >= 1, "earlyStopping", "must be 1 or more")
+        try check(earlyStopping >= 0, "earlyStopping", "must not be negative; 0 means never")
         try check(validationFraction > 0 && validationFraction < 1, "validationFraction", "must be between 0 and 1")
         try check(categorySmoothing >= 0 && categoryL2 >= 0, "categoryL2", "must not be negative")
         try check(categoryLimit >= 1, "categoryLimit", "must be 1 or more")

@@ -4,15 +4,14 @@ import Core
 /// Rows in the form that trees are walked with: see `apus_tree_leaves`.
 struct TreeKeyBlock {
     let keys: UnsafeMutablePointer<UInt32>
-    let capacity: Int
 
-    /// Rows of a block: their keys and the top of a tree share the second-level cache.
-    static let rows = 1024
-
-    init(columns: Int) {
-        capacity = Self.rows
-        keys = .allocate(capacity: max(1, Self.rows * columns))
+    /// Rows of a block: a tree is brought to the caches once for all of them, and their keys fill half of the
+    /// second-level cache at most. No result depends on it.
+    static func rows(columns: Int, of total: Int, threads: Int) -> Int {
+        max(min(4096, (1 << 17) / max(columns, 1), (total + 4 * threads - 1) / (4 * threads)), 64)
     }
+
+    init(rows: Int, columns: Int) { keys = .allocate(capacity: max(1, rows * columns)) }
 
     func deallocate() { keys.deallocate() }
 
@@ -80,11 +79,11 @@ extension TreeEnsemble {
         _ body: (TreeKeyBlock, Int, Int, UnsafeMutablePointer<UInt32>) -> Void
     ) {
         let rows = features.rows
-        let chunks = (rows + TreeKeyBlock.rows - 1) / TreeKeyBlock.rows
-        pool.parallelFor(chunks) { chunk, _ in
-            let begin = chunk * TreeKeyBlock.rows, end = min(begin + TreeKeyBlock.rows, rows)
-            let block = TreeKeyBlock(columns: columns)
-            let leaves = UnsafeMutablePointer<UInt32>.allocate(capacity: TreeKeyBlock.rows)
+        let size = TreeKeyBlock.rows(columns: columns, of: rows, threads: pool.threadCount)
+        pool.parallelFor((rows + size - 1) / size) { chunk, _ in
+            let begin = chunk * size, end = min(begin + size, rows)
+            let block = TreeKeyBlock(rows: size, columns: columns)
+            let leaves = UnsafeMutablePointer<UInt32>.allocate(capacity: size)
             defer {
                 block.deallocate()
                 leaves.deallocate()

@@ -41,7 +41,7 @@ struct TreeShapley {
         let chunks = (rows + Self.rows - 1) / Self.rows
         pool.parallelFor(chunks) { chunk, _ in
             let begin = chunk * Self.rows, end = min(begin + Self.rows, rows)
-            let block = TreeKeyBlock(columns: columns)
+            let block = TreeKeyBlock(rows: Self.rows, columns: columns)
             defer { block.deallocate() }
             block.load(features, begin, end, ensemble)
             for tree in trees {

@@ -8,8 +8,8 @@ public struct RandomForest: Codable, Sendable, Equatable {
     public var trees = 200
     /// Gini, entropy or variance; nil for Gini with classes and variance with numbers.
     public var criterion: TreeCriterion?
-    /// Columns that a split chooses among; nil for √columns with classes and a third of them with numbers.
-    public var columnsPerSplit: Int?
+    /// Columns that a split chooses among; 0 for √columns with classes and a third of them with numbers.
+    public var columnsPerSplit = 0
     /// Splits from the root to a leaf at most; 0 for no limit.
     public var maximumDepth = 0
     /// Weight of the rows of a leaf at least; a row drawn twice weighs twice.
@@ -23,12 +23,15 @@ public struct RandomForest: Codable, Sendable, Equatable {
     /// Whether the training's rows are predicted by the trees that did not see them.
     public var outOfBag = false
     /// Seed of everything random.
-    public var seed: UInt64 = 0
+    public var seed: UInt64 = 42
 
     public init() {}
 
     /// Throws ``ParameterError`` for a value outside its range.
     public func validate() throws {
+        guard columnsPerSplit >= 0 else {
+            throw ParameterError("columnsPerSplit", "must not be negative; 0 means the usual number")
+        }
         guard trees >= 1 else { throw ParameterError("trees", "must be 1 or more") }
         guard rowFraction > 0, rowFraction <= 1 else {
             throw ParameterError("rowFraction", "must be above 0, at most 1")
@@ -44,7 +47,7 @@ public struct RandomForest: Codable, Sendable, Equatable {
         let natural = classes > 0 ? Int(Double(columns).squareRoot()) : (columns + 2) / 3
         return ImpurityOptions(
             criterion: criterion, maximumDepth: maximumDepth, minimumLeafWeight: minimumLeafRows,
-            columnsPerSplit: columnsPerSplit ?? max(1, natural))
+            columnsPerSplit: columnsPerSplit > 0 ? columnsPerSplit : max(1, natural))
     }
 }
 
@@ -102,7 +105,7 @@ extension AveragedTrees {
         let sums = HostBuffer<Double>(repeating: 0, count: rows * width)
         let counts = HostBuffer<Double>(repeating: 0, count: rows)
         ensemble.forBlocks(of: data.features, pool: pool) { block, begin, count, leaves in
-            let unseen = TreeKeyBlock(columns: columns)
+            let unseen = TreeKeyBlock(rows: count, columns: columns)
             let places = UnsafeMutablePointer<Int>.allocate(capacity: count)
             defer {
                 unseen.deallocate()

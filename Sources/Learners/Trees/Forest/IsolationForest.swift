@@ -12,7 +12,7 @@ public struct IsolationForestSettings: Codable, Sendable, Equatable {
     /// Rows that each tree is grown on, drawn without replacement; all where there are fewer.
     public var rows = 256
     /// Seed of everything random.
-    public var seed: UInt64 = 0
+    public var seed: UInt64 = 42
 
     public init() {}
 

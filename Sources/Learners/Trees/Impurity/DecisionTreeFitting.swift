@@ -11,15 +11,15 @@ public struct DecisionTree: Codable, Sendable, Equatable {
     /// Leaves at most, the most useful splits first; 0 for no limit.
     public var leaves = 0
     /// Weight of the rows of a leaf at least.
-    public var minimumLeafRows = 1.0
-    /// What a leaf costs when the tree is pruned; 0 prunes only what brings nothing.
+    public var minimumLeafRows = 5.0
+    /// What a leaf costs when the tree is pruned, as a share of the root's weight; taken when `pruningFolds` is 0.
     public var costComplexity = 0.0
-    /// Chooses `costComplexity` by cross-validation with so many folds; nil takes it as it is.
-    public var pruningFolds: Int?
+    /// Folds of the cross-validation that chooses what a leaf costs; 0 for none.
+    public var pruningFolds = 5
     /// Bins of a number (histogram splits) or category at most, 2 … 255.
     public var bins = 255
     /// Seed of everything random.
-    public var seed: UInt64 = 0
+    public var seed: UInt64 = 42
 
     public init() {}
 
@@ -29,7 +29,9 @@ public struct DecisionTree: Codable, Sendable, Equatable {
         guard costComplexity >= 0, costComplexity.isFinite else {
             throw ParameterError("costComplexity", "must not be negative")
         }
-        guard pruningFolds ?? 2 >= 2 else { throw ParameterError("pruningFolds", "must be 2 or more") }
+        guard pruningFolds == 0 || pruningFolds >= 2 else {
+            throw ParameterError("pruningFolds", "must be 2 or more; 0 means none")
+        }
         guard (2...255).contains(bins) else { throw ParameterError("bins", "must be 2 to 255") }
     }
 
@@ -61,11 +63,11 @@ extension AveragedTrees {
                 random: Philox(seed: options.seed, stream: TreeStreams.forest))
             return PrunableTree(tree, grower: grower)
         }
-        let folds = options.pruningFolds ?? 0
+        let folds = options.pruningFolds
         try progress?(0, folds + 1, [])
         let whole = grow(rows)
         var alpha = options.costComplexity
-        if options.pruningFolds != nil, whole.tree.nodes.count > 1 {
+        if folds > 0, whole.tree.nodes.count > 1 {
             try progress?(1, folds + 1, [])
             alpha = try chosenAlpha(whole, data, rows, folds: folds, seed: options.seed) { fold, rows in
                 let tree = grow(rows)
@@ -76,7 +78,6 @@ extension AveragedTrees {
             }
         }
         try progress?(folds + 1, folds + 1, [])
-        // Even for free, a split that lowers no impurity goes: scikit-learn prunes nothing at 0, and neither do we.
         var result = AveragedTrees(alpha > 0 ? whole.pruned(alpha: alpha) : whole.tree, data, columns)
         result.costComplexity = alpha
         return result

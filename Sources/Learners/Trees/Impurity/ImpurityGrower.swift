@@ -72,7 +72,7 @@ final class ImpurityGrower {
         totalsWidth = classes > 2 ? classes + 1 : 2
         let exact = columns.keys.contains { $0 != nil }
         let length = Int(apus_node_split_scratch(classes > 2 ? Int32(classes) : 0, exact ? Int64(capacity) : 0))
-        scratch = (0..<(pool?.threadCount ?? 1)).map { _ in HostBuffer(uninitializedCount: length + 64) }
+        scratch = (0..<(pool?.threadCount ?? 1)).map { _ in HostBuffer(repeating: 0, count: length) }
         order = Array(0..<columns.table.columns)
     }
 
