@@ -6,6 +6,7 @@ struct ForestTests {
     private func options(_ change: (inout RandomForest) -> Void = { _ in }) -> RandomForest {
         var options = RandomForest()
         options.trees = 60
+        options.minimumLeafRows = 1
         change(&options)
         return options
     }

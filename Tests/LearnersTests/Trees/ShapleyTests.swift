@@ -54,6 +54,7 @@ struct ShapleyTests {
         let several = try boosted.scores(classes.matrix, threads: 2)
         var growing = RandomForest()
         growing.trees = 10
+        growing.minimumLeafRows = 1
         let forest = try AveragedTrees.fitForest(try classes.data(classes: 3), options: growing, threads: 2)
         let shares = try forest.predict(classes.matrix, threads: 2)
         for output in 0..<3 {

@@ -30,7 +30,7 @@ struct TreeModelTests {
         #expect(areaUnderCurve(scores, odd) > 0.85)
         let folder = TemporaryFolder()
         let path = folder.file("odd.apus")
-        defer { _ = folder }
+        defer { withExtendedLifetime(folder) {} }
         try model.save(to: path)
         let read = try IsolationModel(path: path)
         #expect(try read.scores(table, threads: 3) == scores)

@@ -13,7 +13,7 @@ public struct RandomForest: Codable, Sendable, Equatable {
     /// Splits from the root to a leaf at most; 0 for no limit.
     public var maximumDepth = 0
     /// Weight of the rows of a leaf at least; a row drawn twice weighs twice.
-    public var minimumLeafRows = 1.0
+    public var minimumLeafRows = 5.0
     /// Whether every tree learns from rows drawn with replacement.
     public var bootstrap = true
     /// Rows that are drawn for a tree, as a share of all.
