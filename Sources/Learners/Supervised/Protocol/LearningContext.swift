@@ -1,0 +1,51 @@
+import Compute
+import Core
+import Tables
+
+/// Where a learner works and whom it tells.
+///
+/// Used by one thread at a time, as its stream is.
+public final class LearningContext {
+    /// The device's queue: products, decompositions.
+    public let stream: Compute.Stream
+    /// Threads for work on the host.
+    public let threads: Int
+    private let progress: ProgressHandler?
+    private let started = monotonicSeconds()
+
+    /// - Parameters:
+    ///   - stream: where products are computed.
+    ///   - threads: threads for work on the host; as many as the device has on a CPU, or all cores, when nil.
+    ///   - progress: told of every iteration; stops the work by its answer.
+    public init(stream: Compute.Stream, threads: Int? = nil, progress: ProgressHandler? = nil) {
+        self.stream = stream
+        let device = stream.device
+        self.threads =
+            threads
+            ?? (device.identity.deviceClass == .cpu ? max(device.limits.computeUnits, 1) : Workers.processorCount)
+        self.progress = progress
+    }
+
+    /// The same place, silent but for the answer stop: for what is trained inside of something else.
+    public var silent: LearningContext {
+        LearningContext(
+            stream: stream, threads: threads,
+            progress: { [progress] _ in
+                progress?(ProgressReport(phase: "train", completed: 0, total: nil, unit: "steps", elapsedSeconds: 0))
+                    ?? .proceed
+            })
+    }
+
+    /// Tells how far the work is. Throws `CancellationError` when it is to stop.
+    public func report(
+        _ phase: String = "train", completed: Int, total: Int?, unit: String,
+        figures: [(name: String, value: Double)] = []
+    ) throws {
+        guard let progress else { return }
+        let decision = progress(
+            ProgressReport(
+                phase: phase, completed: completed, total: total, unit: unit,
+                elapsedSeconds: monotonicSeconds() - started, figures: figures))
+        if decision == .stop { throw CancellationError() }
+    }
+}
