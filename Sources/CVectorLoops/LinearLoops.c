@@ -220,3 +220,22 @@ void apus_sparse_column_update(const int32_t *rows, const float *x, const double
         steps[rows[e]] += v;
     }
 }
+
+APUS_VECTOR_CLONES
+double apus_double_dot(const double *a, const double *b, int64_t n) {
+    apus_double8 s0 = 0, s1 = 0;
+    int64_t i = 0;
+    for (; i + 16 <= n; i += 16) {
+        s0 += LOAD8(a + i) * LOAD8(b + i);
+        s1 += LOAD8(a + i + 8) * LOAD8(b + i + 8);
+    }
+    s0 += s1;
+    double sum = sum8(&s0);
+    for (; i < n; i++) sum += a[i] * b[i];
+    return sum;
+}
+
+APUS_VECTOR_CLONES
+void apus_double_add(double factor, const double *values, double *sum, int64_t n) {
+    for (int64_t i = 0; i < n; i++) sum[i] += factor * values[i];
+}

@@ -27,3 +27,8 @@ double apus_sparse_column_dot(const int32_t *rows, const float *x, const double 
                               double *squares);
 void apus_sparse_column_update(const int32_t *rows, const float *x, const double *h, double delta, double *u,
                                double *steps, int64_t count);
+
+/// Σ a[i] · b[i].
+double apus_double_dot(const double *a, const double *b, int64_t n);
+/// sum[i] += factor · values[i].
+void apus_double_add(double factor, const double *values, double *sum, int64_t n);

@@ -77,11 +77,12 @@ struct CompareCommand: ParsableCommand {
 
     /// The kind, with the parameters that are not the defaults.
     static func name(of learner: any SupervisedLearner) throws -> String {
-        let type = type(of: learner)
-        let defaults = try type.init().parameters()
+        let own = type(of: learner)
+        let defaults = try own.init().parameters()
         let changed = try learner.parameters().filter { $0.key != "seed" && defaults[$0.key] != $0.value }
-        guard !changed.isEmpty else { return type.kind }
-        return "\(type.kind)(\(changed.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value.text)" }.joined(separator: ", ")))"
+        guard !changed.isEmpty else { return own.kind }
+        let list = changed.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value.text)" }.joined(separator: ", ")
+        return "\(own.kind)(\(list))"
     }
 
     private func shown(_ names: [String]) -> [String] {

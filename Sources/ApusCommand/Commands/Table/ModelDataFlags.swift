@@ -33,8 +33,7 @@ enum ModelData {
         options.memoryLimitBytes = global.memoryLimit?.bytes ?? 0
         // A value that does not fit the type it had in training is missing, and said to be.
         options.onBadValue = .missing
-        var wanted = model.pipeline.recipe.inputs.types
-        for entry in model.provenance.columns where wanted[entry.name] == nil { wanted[entry.name] = entry.type }
+        options = model.pipeline.recipe.readOptions(options)
         for pair in types {
             guard let equals = pair.lastIndex(of: "="),
                 let type = ColumnType(rawValue: String(pair[pair.index(after: equals)...]))
@@ -43,10 +42,8 @@ enum ModelData {
                     "--type expects COLUMN=TYPE with one of \(ColumnType.allCases.map(\.rawValue).joined(separator: ", ")), not `\(pair)`"
                 )
             }
-            wanted[String(pair[..<equals])] = type
+            options.types[String(pair[..<equals])] = type
         }
-        options.types = wanted
-        options.ignoresMissingTypedColumns = true
         let (table, report) = try TableReader.readWithReport(path, options: options, progress: progress.handler)
         ProgressDisplay.clearLine()
         for sentence in report.sentences { global.remark(sentence) }

@@ -1,4 +1,6 @@
+import CVectorLoops
 import Core
+import Tables
 
 /// The limited-memory BFGS method (Nocedal 1980; Liu and Nocedal 1989) for smooth objectives of many coefficients.
 enum LimitedMemoryBFGS {
@@ -11,7 +13,7 @@ enum LimitedMemoryBFGS {
     ///   - scale: what the largest element of the gradient is compared with: stops at `tolerance · scale`.
     ///   - progress: told of the iterations and the value; throws to stop.
     static func minimize(
-        start: [Double], tolerance: Double, scale: Double, maximumIterations: Int,
+        start: [Double], tolerance: Double, scale: Double, maximumIterations: Int, threads: Int = 1,
         progress: (Int, Double) throws -> Void,
         _ value: ([Double], UnsafeMutablePointer<Double>) -> Double
     ) rethrows -> (point: [Double], iterations: Int, converged: Bool) {
@@ -23,7 +25,7 @@ enum LimitedMemoryBFGS {
         for iteration in 0..<maximumIterations {
             try progress(iteration, current)
             if gradient.reduce(0, { max($0, abs($1)) }) <= tolerance * scale { return (point, iteration, true) }
-            var direction = twoLoops(gradient, steps, changes, inverses)
+            var direction = twoLoops(gradient, steps, changes, inverses, threads)
             var slope = dot(direction, gradient)
             if slope >= 0 {
                 // Rounding has spoilt the memory: begin again with the steepest descent.
@@ -58,21 +60,21 @@ enum LimitedMemoryBFGS {
     }
 
     private static func twoLoops(
-        _ gradient: [Double], _ steps: [[Double]], _ changes: [[Double]], _ inverses: [Double]
+        _ gradient: [Double], _ steps: [[Double]], _ changes: [[Double]], _ inverses: [Double], _ threads: Int
     ) -> [Double] {
         var direction = gradient.map { -$0 }
         var factors = [Double](repeating: 0, count: steps.count)
         for number in steps.indices.reversed() {
-            factors[number] = inverses[number] * dot(steps[number], direction)
-            add(-factors[number], changes[number], to: &direction)
+            factors[number] = inverses[number] * dot(steps[number], direction, threads: threads)
+            add(-factors[number], changes[number], to: &direction, threads: threads)
         }
         if let last = changes.indices.last {
             let scale = 1 / (inverses[last] * dot(changes[last], changes[last]))
             for place in direction.indices { direction[place] *= scale }
         }
         for number in steps.indices {
-            let factor = factors[number] - inverses[number] * dot(changes[number], direction)
-            add(factor, steps[number], to: &direction)
+            let factor = factors[number] - inverses[number] * dot(changes[number], direction, threads: threads)
+            add(factor, steps[number], to: &direction, threads: threads)
         }
         return direction
     }
@@ -123,29 +125,36 @@ enum LimitedMemoryBFGS {
         return nil
     }
 
-    static func dot(_ a: [Double], _ b: [Double]) -> Double {
+    /// Elements of a chunk: fixed, so that every number of threads gives the same sums.
+    private static let chunk = 1 << 16
+
+    static func dot(_ a: [Double], _ b: [Double], threads: Int = 1) -> Double {
+        let chunks = (a.count + chunk - 1) / chunk
+        let partial = HostBuffer<Double>(repeating: 0, count: max(chunks, 1))
         a.withUnsafeBufferPointer { a in
             b.withUnsafeBufferPointer { b in
-                var sums = SIMD8<Double>(repeating: 0)
-                var place = 0
-                while place + 8 <= a.count {
-                    for lane in 0..<8 { sums[lane] += a[place + lane] * b[place + lane] }
-                    place += 8
+                guard let start = a.baseAddress, let other = b.baseAddress else { return }
+                nonisolated(unsafe) let (left, right, count) = (start, other, a.count)
+                Workers.share(tasks: chunks, threads: chunks >= 8 ? threads : 1) { number in
+                    let first = number * chunk
+                    partial.baseAddress[number] = apus_double_dot(
+                        left + first, right + first, Int64(min(chunk, count - first)))
                 }
-                var sum = sums.sum()
-                while place < a.count {
-                    sum += a[place] * b[place]
-                    place += 1
-                }
-                return sum
             }
         }
+        return partial.elements.reduce(0, +)
     }
 
-    static func add(_ factor: Double, _ values: [Double], to sum: inout [Double]) {
+    static func add(_ factor: Double, _ values: [Double], to sum: inout [Double], threads: Int = 1) {
+        let chunks = (values.count + chunk - 1) / chunk
         values.withUnsafeBufferPointer { values in
             sum.withUnsafeMutableBufferPointer { sum in
-                for place in values.indices { sum[place] += factor * values[place] }
+                guard let start = values.baseAddress, let end = sum.baseAddress else { return }
+                nonisolated(unsafe) let (source, target, count) = (start, end, values.count)
+                Workers.share(tasks: chunks, threads: chunks >= 8 ? threads : 1) { number in
+                    let first = number * chunk
+                    apus_double_add(factor, source + first, target + first, Int64(min(chunk, count - first)))
+                }
             }
         }
     }

@@ -76,6 +76,7 @@ public struct LogisticRegression: SupervisedLearner {
         case .lbfgs, .auto:
             let result = try LimitedMemoryBFGS.minimize(
                 start: start, tolerance: tolerance, scale: objective.totalWeight, maximumIterations: maximumIterations,
+                threads: context.threads,
                 progress: { iteration, value in
                     try context.report(
                         completed: iteration, total: nil, unit: "iterations",

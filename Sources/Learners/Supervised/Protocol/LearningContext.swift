@@ -12,6 +12,7 @@ public final class LearningContext {
     public let threads: Int
     private let progress: ProgressHandler?
     private let started = monotonicSeconds()
+    private var lastReport: ProgressReport?
 
     /// - Parameters:
     ///   - stream: where products are computed.
@@ -26,13 +27,16 @@ public final class LearningContext {
         self.progress = progress
     }
 
-    /// The same place, silent but for the answer stop: for what is trained inside of something else.
+    /// The same place for what is done inside of something else: shows the outer work's progress, and stops with it.
     public var silent: LearningContext {
         LearningContext(
             stream: stream, threads: threads,
-            progress: { [progress] _ in
-                progress?(ProgressReport(phase: "train", completed: 0, total: nil, unit: "steps", elapsedSeconds: 0))
-                    ?? .proceed
+            progress: { [self] _ in
+                progress?(
+                    lastReport
+                        ?? ProgressReport(
+                            phase: "train", completed: 0, total: nil, unit: "steps",
+                            elapsedSeconds: monotonicSeconds() - started)) ?? .proceed
             })
     }
 
@@ -42,10 +46,10 @@ public final class LearningContext {
         figures: [(name: String, value: Double)] = []
     ) throws {
         guard let progress else { return }
-        let decision = progress(
-            ProgressReport(
-                phase: phase, completed: completed, total: total, unit: unit,
-                elapsedSeconds: monotonicSeconds() - started, figures: figures))
-        if decision == .stop { throw CancellationError() }
+        let report = ProgressReport(
+            phase: phase, completed: completed, total: total, unit: unit,
+            elapsedSeconds: monotonicSeconds() - started, figures: figures)
+        lastReport = report
+        if progress(report) == .stop { throw CancellationError() }
     }
 }
