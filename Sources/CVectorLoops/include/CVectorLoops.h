@@ -9,5 +9,6 @@
 #include "SparseLoops.h"
 #include "SparseOrder.h"
 #include "SupportVectorLoops.h"
+#include "TableParsing.h"
 #include "TopKSelection.h"
 #include "TopKTiles.h"
