@@ -57,7 +57,8 @@ struct LearnerBenchmark: BenchmarkCase {
             let columns = tensor.shape.last ?? 0
             features = Features(
                 HostMatrix(
-                    rows: target.count, columns: columns, storage: try file.floats("x", shape: [target.count, columns])))
+                    rows: target.count, columns: columns, storage: try file.floats("x", shape: [target.count, columns]))
+            )
         } else {
             let columns = Int(try file.int64s("column_count")[0])
             let matrix = HostSparseMatrix(

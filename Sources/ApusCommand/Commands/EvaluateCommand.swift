@@ -7,7 +7,8 @@ import Tables
 /// `apus evaluate`
 struct EvaluateCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "evaluate", abstract: "Judge a model on a file, beside what somebody would reach who knows nothing.",
+        commandName: "evaluate",
+        abstract: "Judge a model on a file, beside what somebody would reach who knows nothing.",
         discussion: """
             A model of a table takes --data, a recommender --interactions. \
             On the file that the model was trained from (read with the same flags), only the part that was held out is \

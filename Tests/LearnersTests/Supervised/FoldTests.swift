@@ -27,7 +27,8 @@ import Testing
 
     @Test func groupsStayTogether() throws {
         let groups = (0..<200).map { Int32($0 / 7) }
-        let folds = try Folds.divide(.grouped, count: 4, target: target, isClassification: true, groups: groups, seed: 1)
+        let folds = try Folds.divide(
+            .grouped, count: 4, target: target, isClassification: true, groups: groups, seed: 1)
         for fold in folds {
             #expect(Set(fold.training.map { groups[$0] }).isDisjoint(with: fold.test.map { groups[$0] }))
             #expect((40...60).contains(fold.test.count))
@@ -39,11 +40,13 @@ import Testing
 
     @Test func rollingFoldsNeverLookAhead() throws {
         let times = (0..<200).map { Double(($0 * 37) % 50) }
-        for fold in try Folds.divide(.rolling, count: 4, target: target, isClassification: true, times: times, seed: 1) {
+        for fold in try Folds.divide(.rolling, count: 4, target: target, isClassification: true, times: times, seed: 1)
+        {
             let latest = fold.training.map { times[$0] }.max() ?? 0
             #expect(fold.test.allSatisfy { times[$0] > latest })
         }
-        let held = try Folds.holdOut(.rolling, share: 0.2, target: target, isClassification: true, times: times, seed: 1)
+        let held = try Folds.holdOut(
+            .rolling, share: 0.2, target: target, isClassification: true, times: times, seed: 1)
         let latest = held.training.map { times[$0] }.max() ?? 0
         #expect(held.test.allSatisfy { times[$0] >= latest })
         #expect(throws: ParameterError.self) {

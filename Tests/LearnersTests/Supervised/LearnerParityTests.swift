@@ -37,7 +37,8 @@ import Testing
         // One megabyte holds far fewer rows than there are: the cache must drop some and compute them again.
         let random = Philox(seed: 9, stream: 0)
         let rows = 1500
-        let matrix = HostMatrix(rows: rows, columns: 4, elements: (0..<rows * 4).map { Float(random.normal(UInt64($0))) })
+        let matrix = HostMatrix(
+            rows: rows, columns: 4, elements: (0..<rows * 4).map { Float(random.normal(UInt64($0))) })
         let target = (0..<rows).map { Double(matrix[$0, 0] * matrix[$0, 1] > 0 ? 1 : 0) }
         let training = TrainingSet(
             features: Features(matrix), task: .binary(negative: "a", positive: "b"), target: target)

@@ -6,7 +6,9 @@ import Testing
 /// Every learner finds a structure that was planted, on every device.
 @Suite struct LearnerQualityTests {
     /// Two classes by a linear rule with a fifth of the labels wrong at random.
-    private func linear(rows: Int = 1500, columns: Int = 6) throws -> (training: TrainingSet, test: Features, truth: [Double]) {
+    private func linear(rows: Int = 1500, columns: Int = 6) throws -> (
+        training: TrainingSet, test: Features, truth: [Double]
+    ) {
         let random = Philox(seed: 21, stream: 5)
         let matrix = HostMatrix(
             rows: rows + 500, columns: columns,
@@ -49,7 +51,9 @@ import Testing
     func linearRulesAreFound(device: String) throws {
         let context = LearningContext(stream: try TestDevices.stream(device))
         let (training, test, truth) = try linear()
-        for learner in [LogisticRegression(), SupportVectorMachine(), NearestNeighbours(), NaiveBayes()] as [any SupervisedLearner] {
+        for learner in [LogisticRegression(), SupportVectorMachine(), NearestNeighbours(), NaiveBayes()]
+            as [any SupervisedLearner]
+        {
             let predictions = try fit(learner, training, test, context)
             #expect(accuracy(predictions, truth) > 0.88, "\(type(of: learner).kind)")
             for row in 0..<predictions.rows { #expect(abs(predictions[row, 0] + predictions[row, 1] - 1) < 1e-5) }
@@ -88,7 +92,8 @@ import Testing
             for word in 0..<12 {
                 let draw = UInt64(row * 24 + word * 2)
                 let own = random.uniform64(draw) < 0.25
-                let column = own ? row % 3 * 20 + random.integer(draw + 1, below: 20) : 60 + random.integer(draw + 1, below: 200)
+                let column =
+                    own ? row % 3 * 20 + random.integer(draw + 1, below: 20) : 60 + random.integer(draw + 1, below: 200)
                 entries.append((row, column, 1))
             }
         }

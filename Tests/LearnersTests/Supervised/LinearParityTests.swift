@@ -32,7 +32,8 @@ import Testing
         learner.tolerance = 1e-12
         let predictor = try learner.fit(try fixture.training("number"), context: cpuContext())
         try check(predictor, "ols")
-        try check(try learner.fit(try fixture.training("number", weighted: true), context: cpuContext()), "ols_weighted")
+        try check(
+            try learner.fit(try fixture.training("number", weighted: true), context: cpuContext()), "ols_weighted")
         if solver == .qr || solver == .normal {
             let errors = try #require(predictor.coefficients).compactMap(\.standardError)
             #expect(largestDifference(errors, try fixture.values("ols.standard_errors")) < 1e-7)

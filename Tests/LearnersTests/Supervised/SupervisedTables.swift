@@ -21,7 +21,8 @@ enum SupervisedTables {
             calls.append(called)
             bill.append(random.uniform64(start + 4) < 0.05 ? .nan : paid)
             age.append(Double(18 + random.integer(start + 5, below: 60)))
-            city.append(random.uniform64(start + 6) < 0.1 ? nil : ["Köln", "上海", "Oslo"][random.integer(start + 7, below: 3)])
+            city.append(
+                random.uniform64(start + 6) < 0.1 ? nil : ["Köln", "上海", "Oslo"][random.integer(start + 7, below: 3)])
             left.append(leaves ? "yes" : "no")
             names.append("c\(row)")
         }

@@ -110,7 +110,9 @@ import Testing
 
     @Test func targetsAreUnderstoodOrRefused() throws {
         let table = try SupervisedTables.churn(rows: 200)
-        func read(_ roles: TableRoles, _ kinds: Set<SupervisedTask.Kind> = [.binary, .multiclass]) throws -> SupervisedTask {
+        func read(_ roles: TableRoles, _ kinds: Set<SupervisedTask.Kind> = [.binary, .multiclass]) throws
+            -> SupervisedTask
+        {
             try SupervisedTable(table, roles: roles, kinds: kinds).task
         }
         #expect(try read(TableRoles(target: "left")).labels == ["no", "yes"])

@@ -66,7 +66,8 @@ struct CompareCommand: ParsableCommand {
             if let failure = entry.failure { global.remark("\(entry.name) failed: \(failure)") }
         }
         if global.json {
-            Output.json(json(comparison, supervised, device.identity.name, loaded - started, monotonicSeconds() - loaded))
+            Output.json(
+                json(comparison, supervised, device.identity.name, loaded - started, monotonicSeconds() - loaded))
         } else {
             print(comparison, supervised)
         }
@@ -87,7 +88,8 @@ struct CompareCommand: ParsableCommand {
 
     private func shown(_ names: [String]) -> [String] {
         let usual = [
-            "roc_auc", "pr_auc", "log_loss", "brier", "accuracy", "balanced_accuracy", "f1", "macro_f1", "lift@10%", "rmse",
+            "roc_auc", "pr_auc", "log_loss", "brier", "accuracy", "balanced_accuracy", "f1", "macro_f1", "lift@10%",
+            "rmse",
             "mae", "r2",
         ]
         return names.filter { usual.contains($0) }
@@ -147,7 +149,8 @@ struct CompareCommand: ParsableCommand {
                             (
                                 "seconds",
                                 .object([
-                                    ("train", .number(result.seconds.fit)), ("predict", .number(result.seconds.predict)),
+                                    ("train", .number(result.seconds.fit)),
+                                    ("predict", .number(result.seconds.predict)),
                                 ])
                             ),
                         ]

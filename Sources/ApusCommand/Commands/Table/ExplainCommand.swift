@@ -64,7 +64,8 @@ struct ExplainCommand: ParsableCommand {
         guard let label else { return task.kind == .binary ? 1 : 0 }
         guard let place = task.labels.firstIndex(of: label) else {
             throw DataError(
-                "the model knows no class `\(label)`; it knows \(task.labels.map { "`\($0)`" }.joined(separator: ", "))")
+                "the model knows no class `\(label)`; it knows \(task.labels.map { "`\($0)`" }.joined(separator: ", "))"
+            )
         }
         return place
     }
@@ -129,7 +130,9 @@ struct ModelExplanation {
         rows = wanted.enumerated().map { place, row in
             var sums: [String: Double] = [:]
             if let found {
-                for (feature, value) in zip(features.columns, found.row(place)) { sums[feature.source, default: 0] += value }
+                for (feature, value) in zip(features.columns, found.row(place)) {
+                    sums[feature.source, default: 0] += value
+                }
             }
             return ExplainedRow(
                 row: row, prediction: Array(predictions.row(place)), base: found?.base ?? .nan,

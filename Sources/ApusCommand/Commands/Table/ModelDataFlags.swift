@@ -15,7 +15,8 @@ struct ModelDataFlags: ParsableArguments {
     func read(for model: TableModel, _ global: GlobalOptions, _ progress: ProgressDisplay) throws -> Table {
         guard let data else { throw ValidationError("name a table with --data") }
         return try ModelData.read(
-            data, delimiter: delimiter, types: types, encoding: .detected, onBadRow: .fail, model: model, global, progress)
+            data, delimiter: delimiter, types: types, encoding: .detected, onBadRow: .fail, model: model, global,
+            progress)
     }
 }
 
@@ -34,16 +35,7 @@ enum ModelData {
         // A value that does not fit the type it had in training is missing, and said to be.
         options.onBadValue = .missing
         options = model.pipeline.recipe.readOptions(options)
-        for pair in types {
-            guard let equals = pair.lastIndex(of: "="),
-                let type = ColumnType(rawValue: String(pair[pair.index(after: equals)...]))
-            else {
-                throw ValidationError(
-                    "--type expects COLUMN=TYPE with one of \(ColumnType.allCases.map(\.rawValue).joined(separator: ", ")), not `\(pair)`"
-                )
-            }
-            options.types[String(pair[..<equals])] = type
-        }
+        options.types.merge(try TableFlags.types(types)) { $1 }
         let (table, report) = try TableReader.readWithReport(path, options: options, progress: progress.handler)
         ProgressDisplay.clearLine()
         for sentence in report.sentences { global.remark(sentence) }

@@ -162,7 +162,9 @@ struct RowReasons {
         reasons = rows.indices.map { place in
             var sums: [String: Double] = [:]
             for (source, value) in zip(sources, contributions.row(place)) { sums[source, default: 0] += value }
-            let ordered = sums.sorted { abs($0.value) != abs($1.value) ? abs($0.value) > abs($1.value) : $0.key < $1.key }
+            let ordered = sums.sorted {
+                abs($0.value) != abs($1.value) ? abs($0.value) > abs($1.value) : $0.key < $1.key
+            }
             return ordered.prefix(limit).map { name, value in
                 (name, table[name]?.text(rows[place]) ?? "", value)
             }

@@ -32,7 +32,8 @@ struct TuneCommand: ParsableCommand {
     var budget: String?
     @Option(help: "Inner folds that a set is judged by.")
     var folds = 3
-    @Option(name: .customLong("outer-folds"), help: "Searches of their own whose winners are judged; 0: one held-out part.")
+    @Option(
+        name: .customLong("outer-folds"), help: "Searches of their own whose winners are judged; 0: one held-out part.")
     var outerFolds = 0
     @Option(help: "Share of the rows that is held out and judged.")
     var test = 0.2
@@ -131,7 +132,8 @@ struct TuneCommand: ParsableCommand {
             guard let state else { throw CancellationError() }
             try save(search.state, to: state)
             throw Failure.Interrupted(
-                message: "interrupted after \(search.state.trials.count) trials; the same command goes on from \(state)")
+                message: "interrupted after \(search.state.trials.count) trials; the same command goes on from \(state)"
+            )
         }
         return search
     }
@@ -164,7 +166,8 @@ struct TuneCommand: ParsableCommand {
             .object([
                 (
                     "parameters",
-                    .object(trial.parameters.sorted { $0.key < $1.key }.map { ($0.key, EvaluationReport.json($0.value)) })
+                    .object(
+                        trial.parameters.sorted { $0.key < $1.key }.map { ($0.key, EvaluationReport.json($0.value)) })
                 ), ("score", trial.score.map { .number($0) } ?? .null), ("share", .number(trial.share)),
                 ("seconds", .number(trial.seconds)), ("error", .optional(trial.failure)),
             ])
@@ -200,9 +203,12 @@ struct TuneCommand: ParsableCommand {
         Output.table(
             columns + ["\(search.decidingMetric) (inner folds)", "seconds"],
             ranked.prefix(10).map { trial in
-                columns.map { trial.parameters[$0]?.text ?? "" } + [fixed(trial.score ?? .nan, 4), fixed(trial.seconds, 2)]
+                columns.map { trial.parameters[$0]?.text ?? "" } + [
+                    fixed(trial.score ?? .nan, 4), fixed(trial.seconds, 2),
+                ]
             })
-        Output.line("\(search.state.trials.count) trials in \(duration(search.state.seconds)); the best, on rows held out:")
+        Output.line(
+            "\(search.state.trials.count) trials in \(duration(search.state.seconds)); the best, on rows held out:")
         if let evaluation = result.evaluation {
             EvaluationReport.print(evaluation, task: result.model.task)
         }

@@ -37,7 +37,8 @@ struct MulticlassMetrics {
         self.losses = losses
         self.squares = squares
         binary = (0..<classes).map { place in
-            BinaryAreas(scores: (0..<rows).map { Double(probabilities[$0, place]) }, positive: target.map { $0 == place })
+            BinaryAreas(
+                scores: (0..<rows).map { Double(probabilities[$0, place]) }, positive: target.map { $0 == place })
         }
     }
 

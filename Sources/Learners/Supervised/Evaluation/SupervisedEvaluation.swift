@@ -88,7 +88,9 @@ public struct SupervisedEvaluation: Sendable {
         }
         var (confusion, deciles): ([Double], [LiftDecile]) = ([], [])
         var calibration: [(probability: Double, share: Double, weight: Double)] = []
-        var curves: ([(x: Double, y: Double, threshold: Double)], [(x: Double, y: Double, threshold: Double)]) = ([], [])
+        var curves: ([(x: Double, y: Double, threshold: Double)], [(x: Double, y: Double, threshold: Double)]) = (
+            [], []
+        )
         switch task.kind {
         case .regression: break
         case .binary:

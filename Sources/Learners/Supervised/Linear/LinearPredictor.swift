@@ -111,7 +111,8 @@ public struct LinearPredictor: SupervisedPredictor {
                 var sum = 0.0
                 for output in 0..<task.outputs { sum += 1 / (1 + exponential(-Double(scores[row, output]))) }
                 for output in 0..<task.outputs {
-                    predictions[row, output] = Float(1 / (1 + exponential(-Double(scores[row, output]))) / max(sum, 1e-300))
+                    predictions[row, output] = Float(
+                        1 / (1 + exponential(-Double(scores[row, output]))) / max(sum, 1e-300))
                 }
             }
         }
@@ -179,7 +180,9 @@ public struct LinearPredictor: SupervisedPredictor {
             for column in 0..<columns { values[row * columns + column] = -own[column] * means[column] }
             switch features.values {
             case .dense(let matrix):
-                for column in 0..<columns { values[row * columns + column] += own[column] * Double(matrix[row, column]) }
+                for column in 0..<columns {
+                    values[row * columns + column] += own[column] * Double(matrix[row, column])
+                }
             case .sparse(let matrix):
                 for entry in matrix.range(ofRow: row) {
                     let column = Int(matrix.columnIndices[entry])

@@ -87,7 +87,9 @@ public struct Calibration: Codable, Sendable, Equatable {
             var sum = 0.0
             for row in values.indices {
                 let (t, f) = (positive[row] ? high : low, values[row] * a + b)
-                let own = f >= 0 ? t * f + logarithmOfOnePlus(exponential(-f)) : (t - 1) * f + logarithmOfOnePlus(exponential(f))
+                let own =
+                    f >= 0
+                    ? t * f + logarithmOfOnePlus(exponential(-f)) : (t - 1) * f + logarithmOfOnePlus(exponential(f))
                 sum += (weights?[row] ?? 1) * own
             }
             return sum

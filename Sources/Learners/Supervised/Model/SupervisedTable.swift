@@ -69,7 +69,8 @@ public struct SupervisedTable: Sendable {
         let weightColumn = try roles.weight.map { try whole.column($0) }
         let weightNumbers = try weightColumn.map { column in
             guard let numbers = column.numbers else {
-                throw DataError("weights must be numbers; this is a \(column.type.rawValue) column", column: column.name)
+                throw DataError(
+                    "weights must be numbers; this is a \(column.type.rawValue) column", column: column.name)
             }
             return numbers
         }

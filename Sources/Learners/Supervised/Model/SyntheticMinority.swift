@@ -110,7 +110,12 @@ struct SyntheticMinority {
             return Column(column.name, .date(values + left.indices.map { whole(values, $0) }))
         case .boolean(let values):
             return Column(
-                column.name, .boolean(values + left.indices.map { mostFrequent(nearest[$0].dropFirst().map { values[$0] }) ?? values[left[$0]] }))
+                column.name,
+                .boolean(
+                    values
+                        + left.indices.map {
+                            mostFrequent(nearest[$0].dropFirst().map { values[$0] }) ?? values[left[$0]]
+                        }))
         case .category(let codes, let levels):
             let added = left.indices.map {
                 mostFrequent(nearest[$0].dropFirst().map { codes[$0] }) ?? codes[left[$0]]

@@ -68,7 +68,8 @@ public enum TableTraining {
             let test = data.selecting(rows: fold.test)
             let predictions = try pipeline.predict(test.table, context: context)
             if let value = options.value {
-                profit = SupervisedEvaluation.profit(predictions, target: test.target, weights: test.weights, value: value)
+                profit = SupervisedEvaluation.profit(
+                    predictions, target: test.target, weights: test.weights, value: value)
                 if options.threshold == nil, let profit { threshold = min(profit.threshold, 1) }
             }
             evaluation = try SupervisedEvaluation.evaluate(
@@ -101,7 +102,8 @@ public enum TableTraining {
         for (name, value) in evaluation?.metrics ?? [] where value.value.isFinite { provenance.metrics[name] = value }
         for (name, metrics) in evaluation?.baselines ?? [] {
             provenance.baselines[name] = Dictionary(
-                metrics.filter { $0.value.value.isFinite }.map { ($0.name, $0.value) }) { first, _ in first }
+                metrics.filter { $0.value.value.isFinite }.map { ($0.name, $0.value) }
+            ) { first, _ in first }
         }
         let model = TableModel(
             learner: options.pipeline.learner, pipeline: pipeline, roles: data.roles, threshold: threshold,

@@ -45,7 +45,8 @@ struct TargetReader {
             if roles.task == .regression { return false }
             let distinct = distinctNumbers(limit: Self.mostClassesOfNumbers)
             // Few whole numbers are classes to those who know no others.
-            return canClassify && (distinct <= 2 || (!kinds.contains(.regression) && distinct <= Self.mostClassesOfNumbers))
+            return canClassify
+                && (distinct <= 2 || (!kinds.contains(.regression) && distinct <= Self.mostClassesOfNumbers))
         }
     }
 

@@ -86,7 +86,8 @@ public struct NaiveBayes: SupervisedLearner {
         case .multinomial, .complement:
             guard isNegativeFree() else {
                 throw DataError(
-                    "naive Bayes of counts needs values of 0 and more; use --variant gaussian, or a recipe without scaling")
+                    "naive Bayes of counts needs values of 0 and more; use --variant gaussian, or a recipe without scaling"
+                )
             }
             return variant
         default: return variant

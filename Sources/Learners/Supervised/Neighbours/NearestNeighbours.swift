@@ -27,7 +27,8 @@ public struct NearestNeighbours: SupervisedLearner {
     public static let title = "Nearest neighbours"
     public static let tasks: Set<SupervisedTask.Kind> = [.regression, .binary, .multiclass]
     public static let searchSpace: [SearchDimension] = [
-        .range("neighbours", 1, 100, logarithmic: true, whole: true), .choices("vote", [.text("uniform"), .text("distance")]),
+        .range("neighbours", 1, 100, logarithmic: true, whole: true),
+        .choices("vote", [.text("uniform"), .text("distance")]),
     ]
 
     /// How many neighbours are asked, 1 to 1000.
@@ -264,7 +265,8 @@ struct NeighbourSearch {
     }
 
     private static func distance(
-        _ queries: Features.Values, _ query: Int, _ points: Features.Values, _ row: Int, _ metric: NearestNeighbours.Metric
+        _ queries: Features.Values, _ query: Int, _ points: Features.Values, _ row: Int,
+        _ metric: NearestNeighbours.Metric
     ) -> Double {
         var (product, difference) = (0.0, 0.0)
         switch (queries, points) {

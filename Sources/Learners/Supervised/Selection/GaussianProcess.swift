@@ -38,7 +38,9 @@ struct GaussianProcess {
         let matrix = Self.covariance(places, chosen.length, chosen.noise)
         var identity = [Double](repeating: 0, count: n * n)
         for i in 0..<n { identity[i * n + i] = 1 }
-        guard let inverse = try? solver.solvePositiveDefinite(matrix, n: n, rhs: identity, columns: n) else { return nil }
+        guard let inverse = try? solver.solvePositiveDefinite(matrix, n: n, rhs: identity, columns: n) else {
+            return nil
+        }
         self.places = places
         self.inverse = inverse
         length = chosen.length

@@ -55,7 +55,8 @@ public final class Tuning {
         dimensions = options.space ?? type(of: options.pipeline.learner).searchSpace
         guard !dimensions.isEmpty else {
             throw ParameterError(
-                "learner", "\(type(of: options.pipeline.learner).kind) has no parameters to vary; name some with --search")
+                "learner",
+                "\(type(of: options.pipeline.learner).kind) has no parameters to vary; name some with --search")
         }
         metric = options.metric ?? SupervisedEvaluation.primaryMetric(data.task.kind)
         let names = SupervisedEvaluation.metricNames(data.task.kind)
@@ -181,11 +182,15 @@ public final class Tuning {
         return sum
     }
 
-    private func power(_ base: Int, _ exponent: Int) -> Int { (0..<exponent).reduce(1) { product, _ in product * base } }
+    private func power(_ base: Int, _ exponent: Int) -> Int {
+        (0..<exponent).reduce(1) { product, _ in product * base }
+    }
 
     private func attempt(_ place: [Double], share: Double, context: LearningContext) throws {
         var parameters: [String: ParameterValue] = [:]
-        for (dimension, position) in zip(dimensions, place) { parameters[dimension.name] = dimension.value(at: position) }
+        for (dimension, position) in zip(dimensions, place) {
+            parameters[dimension.name] = dimension.value(at: position)
+        }
         let started = monotonicSeconds()
         var (score, failure): (Double?, String?)
         do {
@@ -194,7 +199,8 @@ public final class Tuning {
             var rows = data
             if share < 1 {
                 rows = data.selecting(
-                    rows: try data.holdOut(options.foldKind ?? data.defaultFoldKind, share: share, seed: options.seed).test)
+                    rows: try data.holdOut(options.foldKind ?? data.defaultFoldKind, share: share, seed: options.seed)
+                        .test)
             }
             let folds = try rows.folds(
                 options.foldKind ?? rows.defaultFoldKind, count: options.folds, seed: options.seed)

@@ -148,14 +148,16 @@ final class SequentialMinimalOptimization {
             if iteration % 1000 == 0 { try progress(iteration, top - bottom) }
             if i < 0 || top - bottom < tolerance {
                 return Solution(
-                    alpha: alpha, intercept: intercept(alpha, score, top, bottom), iterations: iteration, converged: true)
+                    alpha: alpha, intercept: intercept(alpha, score, top, bottom), iterations: iteration,
+                    converged: true)
             }
             let left = rows.row(i)
             let j = Int(
                 apus_smo_partner(score, low, left, diagonal, top, Double(diagonal[i]), Int64(n)))
             if j < 0 {
                 return Solution(
-                    alpha: alpha, intercept: intercept(alpha, score, top, bottom), iterations: iteration, converged: true)
+                    alpha: alpha, intercept: intercept(alpha, score, top, bottom), iterations: iteration,
+                    converged: true)
             }
             let right = rows.row(j)
             let curvature = max(Double(diagonal[i]) + Double(diagonal[j]) - 2 * Double(left[j]), 1e-12)

@@ -35,7 +35,9 @@ public struct SupportVectorPredictor: SupervisedPredictor {
         settings: Settings, file: SafetensorsFile, task: SupervisedTask, columns: [FeatureDescription]
     ) throws {
         map = try settings.map.map { try RandomFourierFeatures(settings: $0, file: file, columns: columns.count) }
-        kernel = try settings.kernel.map { try KernelPredictor(settings: $0, file: file, task: task, columns: columns.count) }
+        kernel = try settings.kernel.map {
+            try KernelPredictor(settings: $0, file: file, task: task, columns: columns.count)
+        }
         let inner = settings.map.map { RandomFourierFeatures.descriptions(count: $0.count) } ?? columns
         linear = try settings.linear.map { try LinearPredictor(settings: $0, file: file, task: task, columns: inner) }
         guard linear != nil || kernel != nil else { throw DataError("the predictor of the file is damaged") }
