@@ -101,9 +101,9 @@ struct LearnerBenchmark: BenchmarkCase {
             self.threads = threads
         }
 
-        func run() throws -> Double { try run(learner) }
+        func run() throws -> Double { try timed(learner) }
 
-        private func run<Learner: SupervisedLearner>(_ learner: Learner) throws -> Double {
+        private func timed<Learner: SupervisedLearner>(_ learner: Learner) throws -> Double {
             let context = LearningContext(stream: device.stream, threads: threads)
             let started = monotonicSeconds()
             let predictor = try learner.fit(data, context: context)
