@@ -225,7 +225,7 @@ struct TuneCommand: ParsableCommand {
         guard let equals = text.firstIndex(of: "="), equals > text.startIndex else { throw wrong }
         let name = String(text[..<equals])
         let values = text[text.index(after: equals)...]
-        guard let dots = values.range(of: "..") else {
+        guard let dots = values.firstRange(of: "..") else {
             let choices = values.split(separator: "|").map { ParameterValue(String($0)) }
             guard choices.count >= 2 else { throw wrong }
             return .choices(name, choices)
