@@ -35,8 +35,9 @@ public struct LogisticRegression: SupervisedLearner {
     public var solver = Solver.auto
     /// Whether there are intercepts.
     public var intercept = true
-    /// Stops when no element of the gradient is larger than this, per unit of weight.
-    public var tolerance = 1e-7
+    /// Stops when no element of the gradient is larger than this, per unit of weight (stochastic: when no coefficient
+    /// moves by more in a pass, in units of the largest); 0: 1e-8 (newton), 1e-7 (coordinate), 1e-5 (the others).
+    public var tolerance = 0.0
     public var maximumIterations = 1000
     public var seed: UInt64 = 42
 
@@ -45,7 +46,7 @@ public struct LogisticRegression: SupervisedLearner {
     public func validate() throws {
         guard l1 >= 0, l1.isFinite else { throw ParameterError("l1", "must be 0 or more, not \(l1)") }
         guard l2 >= 0, l2.isFinite else { throw ParameterError("l2", "must be 0 or more, not \(l2)") }
-        guard tolerance > 0 else { throw ParameterError("tolerance", "must be above 0, not \(tolerance)") }
+        guard tolerance >= 0 else { throw ParameterError("tolerance", "must be 0 (by the solver) or more") }
         guard maximumIterations >= 1 else { throw ParameterError("maximumIterations", "must be 1 or more") }
         if l1 > 0, solver == .newton || solver == .lbfgs {
             throw ParameterError("solver", "\(solver.rawValue) has no l1; use coordinate or stochastic")
@@ -62,6 +63,8 @@ public struct LogisticRegression: SupervisedLearner {
         let objective = LogisticObjective(training, design: design, l2: l2, hasIntercept: intercept)
         let chosen = try resolvedSolver(design, scores: objective.k)
         let start = [Double](repeating: 0, count: objective.size)
+        let usual = chosen == .newton ? 1e-8 : chosen == .coordinate ? 1e-7 : 1e-5
+        let tolerance = tolerance > 0 ? tolerance : usual
         let found: (coefficients: [Double], iterations: Int, converged: Bool)
         switch chosen {
         case .newton:

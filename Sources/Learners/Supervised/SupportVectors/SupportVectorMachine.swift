@@ -43,7 +43,7 @@ public struct SupportVectorMachine: SupervisedLearner {
     public var offset = 0.0
     /// RBF: this many random features in place of the kernel (Rahimi and Recht 2007), 0 for none: for many rows.
     public var randomFeatures = 0
-    /// Stops when the optimality conditions hold within this; 0: 0.01 (linear; liblinear has 0.1 on the same scale),
+    /// Stops when the optimality conditions hold within this; 0: 0.03 (linear; objectives are then within 1e-5 of the least),
     /// 0.001 (kernels).
     public var tolerance = 0.0
     public var maximumIterations = 0
@@ -91,7 +91,7 @@ public struct SupportVectorMachine: SupervisedLearner {
         let descent = DualDescent(
             design: design, training: training, c: c, squared: loss == .squaredHinge, seed: seed)
         let found = try descent.minimize(
-            tolerance: tolerance > 0 ? tolerance : 0.01,
+            tolerance: tolerance > 0 ? tolerance : 0.03,
             maximumPasses: maximumIterations > 0 ? maximumIterations : 1000, context: context)
         return LinearPredictor(
             weights: found.coefficients, standardErrors: nil,
