@@ -89,7 +89,7 @@ struct ModelExplanation {
         let base: Double
         let scale: String
         /// By column of the table, the largest first.
-        let contributions: [(column: String, value: String, contribution: Double)]
+        let contributions: [RowReasons.Reason]
         let path: [String]
     }
 
@@ -126,20 +126,12 @@ struct ModelExplanation {
         let part = table.selecting(rows: wanted)
         let features = try model.pipeline.recipe.apply(part)
         let predictions = try model.pipeline.predict(features: features, context: context)
-        let found = try model.pipeline.predictor.contributions(of: features, output: output, context: context)
+        let reasons = try? RowReasons(
+            model, part, features, Array(wanted.indices), output: output, limit: 1000, context)
         rows = wanted.enumerated().map { place, row in
-            var sums: [String: Double] = [:]
-            if let found {
-                for (feature, value) in zip(features.columns, found.row(place)) {
-                    sums[feature.source, default: 0] += value
-                }
-            }
-            return ExplainedRow(
-                row: row, prediction: Array(predictions.row(place)), base: found?.base ?? .nan,
-                scale: found?.scale ?? "",
-                contributions: sums.sorted {
-                    abs($0.value) != abs($1.value) ? abs($0.value) > abs($1.value) : $0.key < $1.key
-                }.map { ($0.key, part[$0.key]?.text(place) ?? "", $0.value) },
+            ExplainedRow(
+                row: row, prediction: Array(predictions.row(place)), base: reasons?.base ?? .nan,
+                scale: reasons?.scale ?? "", contributions: reasons?.rows[place] ?? [],
                 path: model.pipeline.predictor.decisionPath(of: features, row: place) ?? [])
         }
     }
@@ -187,7 +179,7 @@ struct ModelExplanation {
                 Output.table(
                     ["because of", "value", row.scale],
                     [["(base)", "", fixed(row.base, 4)]]
-                        + row.contributions.prefix(count).map { [$0.column, $0.value, fixed($0.contribution, 4)] })
+                        + row.contributions.prefix(count).map { [$0.name, $0.value ?? "", fixed($0.contribution, 4)] })
             }
             Output.line("")
         }
@@ -258,7 +250,7 @@ struct ModelExplanation {
                                 .array(
                                     row.contributions.map {
                                         .object([
-                                            ("column", .string($0.column)), ("value", .string($0.value)),
+                                            ("column", .string($0.name)), ("value", .optional($0.value)),
                                             ("contribution", .number($0.contribution)),
                                         ])
                                     })

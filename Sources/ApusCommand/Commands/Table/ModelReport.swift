@@ -308,7 +308,10 @@ struct ModelReport {
                 judged.predictions[$0, output] != judged.predictions[$1, output]
                     ? judged.predictions[$0, output] > judged.predictions[$1, output] : $0 < $1
             }.prefix(10))
-        guard let reasons = try? RowReasons(model, judged.data.table, judged.features, rows, limit: 4, context) else {
+        guard
+            let reasons = try? RowReasons(
+                model, judged.data.table, judged.features, rows, output: output, limit: 4, context)
+        else {
             return
         }
         page.section("The highest predictions, and why")

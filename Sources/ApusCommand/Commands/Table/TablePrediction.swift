@@ -74,7 +74,10 @@ struct TablePrediction {
             rows = Array(rows.prefix(selection.count(of: rows.count)))
         }
         let names = try identifierColumns(table)
-        let explained = try reasons > 0 ? RowReasons(model, table, features, rows, limit: reasons, context) : nil
+        let explained =
+            try reasons > 0
+            ? RowReasons(
+                model, table, features, rows, output: scored, limit: reasons, context) : nil
         let header =
             (names.isEmpty ? ["row"] : names) + predictionHeader(model.task) + (explained == nil ? [] : ["reasons"])
         func line(_ place: Int, _ row: Int) -> [String] {
@@ -140,43 +143,5 @@ struct TablePrediction {
         case .multiclass:
             [model.label(predictions.row(row))] + (0..<predictions.columns).map { "\(predictions[row, $0])" }
         }
-    }
-}
-
-/// Why rows are predicted as they are: the columns that add most.
-struct RowReasons {
-    private let reasons: [[(column: String, value: String, contribution: Double)]]
-
-    /// - Parameter rows: which rows of the table.
-    init(
-        _ model: TableModel, _ table: Table, _ features: Features, _ rows: [Int], limit: Int, _ context: LearningContext
-    ) throws {
-        let output = model.task.kind == .binary ? 1 : 0
-        guard
-            let contributions = try model.pipeline.predictor.contributions(
-                of: features.selecting(rows: rows), output: output, context: context)
-        else {
-            throw DataError("models of kind `\(model.kind)` have no reasons for single rows")
-        }
-        let sources = features.columns.map(\.source)
-        reasons = rows.indices.map { place in
-            var sums: [String: Double] = [:]
-            for (source, value) in zip(sources, contributions.row(place)) { sums[source, default: 0] += value }
-            let ordered = sums.sorted {
-                abs($0.value) != abs($1.value) ? abs($0.value) > abs($1.value) : $0.key < $1.key
-            }
-            return ordered.prefix(limit).map { name, value in
-                (name, table[name]?.text(rows[place]) ?? "", value)
-            }
-        }
-    }
-
-    /// `contract = Month-to-month (+0.82); tenure = 2 (+0.61)`
-    func text(_ place: Int) -> String {
-        reasons[place].map { reason in
-            let value = reason.value.count > 40 ? reason.value.prefix(40) + "…" : reason.value[...]
-            let name = reason.value.isEmpty ? "\(reason.column) missing" : "\(reason.column) = \(value)"
-            return "\(name) (\(reason.contribution >= 0 ? "+" : "−")\(fixed(abs(reason.contribution), 2)))"
-        }.joined(separator: "; ")
     }
 }
