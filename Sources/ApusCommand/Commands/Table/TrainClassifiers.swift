@@ -46,7 +46,7 @@ struct TrainNaiveBayesCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "naive-bayes", abstract: "Train naive Bayes: classes by each column's likelihood; fast on texts.")
 
-    @Option(help: "auto, multinomial, complement, bernoulli or gaussian.")
+    @Option(help: "auto, binned, multinomial, complement, bernoulli or gaussian.")
     var variant = NaiveBayes.Variant.auto
     @Option(help: "Added to every count.")
     var alpha = NaiveBayes().alpha

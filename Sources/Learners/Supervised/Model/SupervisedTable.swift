@@ -187,11 +187,11 @@ public struct SupervisedTable: Sendable {
         return sums.map { $0 / max(total, 1e-300) }
     }
 
-    /// Identifies the rows: equal for the same file read in the same way.
+    /// Identifies the rows by their target: equal for the same file, also when other columns were left out.
     public var fingerprint: String {
         target.withUnsafeBytes { bytes in
-            StructureHash.hexadecimal(
-                StructureHash.hash([bytes], options: table.columnNames.joined(separator: "\u{1F}"), threads: 1))
+            StructureHash.hexadecimal(StructureHash.hash([bytes], options: roles.target, threads: 1))
         }
+    }
     }
 }

@@ -7,8 +7,10 @@ public struct NaiveBayes: SupervisedLearner {
 
     /// How a column's values are distributed within a class.
     public enum Variant: String, Codable, Sendable, CaseIterable {
-        /// Multinomial for sparse features that are not negative (words), else Gaussian.
+        /// Multinomial for sparse features that are not negative (words), else binned.
         case auto
+        /// Numbers in ranges of equally many rows, categories by their levels: of any distribution.
+        case binned
         /// Counts, or weights, of words.
         case multinomial
         /// The multinomial of all other classes, for classes of unlike size (Rennie et al. 2003).
@@ -29,6 +31,8 @@ public struct NaiveBayes: SupervisedLearner {
     public var alpha = 1.0
     /// Bernoulli: values above count as there.
     public var binarize = 0.0
+    /// Binned: ranges of a number, 2 to 1000.
+    public var bins = 10
     /// Gaussian: this share of the largest variance is added to all.
     public var varianceFloor = 1e-9
     /// Whether the classes' rates are learned, or all taken for alike.
@@ -37,10 +41,12 @@ public struct NaiveBayes: SupervisedLearner {
 
     public init() {}
 
+    public static let needsCalibration = true
     public var featureStyle: FeatureStyle { .counts }
 
     public func validate() throws {
         guard alpha > 0, alpha.isFinite else { throw ParameterError("alpha", "must be above 0, not \(alpha)") }
+        guard (2...1000).contains(bins) else { throw ParameterError("bins", "must be from 2 to 1000, not \(bins)") }
         guard varianceFloor >= 0 else { throw ParameterError("varianceFloor", "must be 0 or more") }
     }
 
@@ -58,10 +64,17 @@ public struct NaiveBayes: SupervisedLearner {
         let logPriors = classWeights.map {
             learnsPriors ? logarithm($0 / total) : -logarithm(Double(classWeights.count))
         }
-        let statistics = ClassStatistics(training, design: design)
         let parameters: NaiveBayesPredictor.Parameters
+        if chosen == .binned {
+            parameters = .binned(
+                try BinnedLikelihoods(training, bins: bins, alpha: alpha, classWeights: classWeights),
+                logPriors: logPriors)
+            return NaiveBayesPredictor(
+                settings: .init(variant: chosen, binarize: binarize), parameters: parameters, training: training)
+        }
+        let statistics = ClassStatistics(training, design: design)
         switch chosen {
-        case .multinomial, .auto:
+        case .multinomial, .auto, .binned:
             parameters = .linear(multinomial(statistics.sums, design.columns, logPriors))
         case .complement: parameters = .linear(complement(statistics.sums, design.columns, logPriors))
         case .bernoulli:
@@ -82,7 +95,7 @@ public struct NaiveBayes: SupervisedLearner {
             }
         }
         switch variant {
-        case .auto: return design.isSparse && isNegativeFree() ? .multinomial : .gaussian
+        case .auto: return design.isSparse && isNegativeFree() ? .multinomial : .binned
         case .multinomial, .complement:
             guard isNegativeFree() else {
                 throw DataError(

@@ -5,7 +5,8 @@ import Tables
 ///
 /// Tensors: `predictor.coefficients` (F64, (columns + 1) × classes, log priors last) of the variants that are linear in
 /// the values, with ``LinearPredictor``'s others; `predictor.means`, `predictor.variances` (F64, columns × classes) and
-/// `predictor.log_priors` of the Gaussian.
+/// `predictor.log_priors` of the Gaussian; `predictor.edges`, `predictor.log_likelihoods` (F64, column after column) and
+/// `predictor.edge_counts` (I64) of the binned.
 public struct NaiveBayesPredictor: SupervisedPredictor {
     public struct Settings: Codable, Sendable {
         public var variant: NaiveBayes.Variant
@@ -15,10 +16,12 @@ public struct NaiveBayesPredictor: SupervisedPredictor {
     enum Parameters: Sendable {
         case linear([Double])
         case gaussian(means: [Double], variances: [Double], logPriors: [Double])
+        case binned(BinnedLikelihoods, logPriors: [Double])
     }
 
     public let settings: Settings
     private let linear: LinearPredictor?
+    private let binned: BinnedLikelihoods?
     private let means: [Double]
     private let variances: [Double]
     private let logPriors: [Double]
@@ -33,9 +36,13 @@ public struct NaiveBayesPredictor: SupervisedPredictor {
         case .linear(let weights):
             linear = LinearPredictor(
                 weights: weights, standardErrors: nil, settings: Self.linearSettings, training: training)
-            (means, variances, logPriors) = ([], [], [])
-        case .gaussian(let means, let variances, let logPriors):
+            (binned, means, variances, logPriors) = (nil, [], [], [])
+        case .binned(let likelihoods, let logPriors):
             linear = nil
+            binned = likelihoods
+            (means, variances, self.logPriors) = ([], [], logPriors)
+        case .gaussian(let means, let variances, let logPriors):
+            (linear, binned) = (nil, nil)
             (self.means, self.variances, self.logPriors) = (means, variances, logPriors)
         }
     }
@@ -49,6 +56,27 @@ public struct NaiveBayesPredictor: SupervisedPredictor {
         self.settings = settings
         self.task = task
         columnCount = columns.count
+        if settings.variant == .binned {
+            linear = nil
+            (means, variances) = ([], [])
+            logPriors = try file.doubles("predictor.log_priors", shape: [task.labels.count]).array
+            let counts = try file.int64s("predictor.edge_counts", shape: [columns.count]).array.map { Int($0) }
+            let edges = try file.doubles("predictor.edges").array
+            let tables = try file.doubles("predictor.log_likelihoods").array
+            let k = task.labels.count
+            guard counts.allSatisfy({ $0 >= 0 && $0 <= edges.count }), counts.reduce(0, +) == edges.count,
+                tables.count == (edges.count + columns.count) * k
+            else { throw DataError("the likelihoods of the file are damaged") }
+            var (ownEdges, ownTables, first): ([[Double]], [[Double]], Int) = ([], [], 0)
+            for (column, count) in counts.enumerated() {
+                ownEdges.append(Array(edges[first..<first + count]))
+                ownTables.append(Array(tables[(first + column) * k..<(first + column + count + 1) * k]))
+                first += count
+            }
+            binned = BinnedLikelihoods(edges: ownEdges, tables: ownTables)
+            return
+        }
+        binned = nil
         if settings.variant == .gaussian {
             linear = nil
             let shape = [columns.count, task.labels.count]
@@ -63,6 +91,14 @@ public struct NaiveBayesPredictor: SupervisedPredictor {
 
     public func write(to writer: inout SafetensorsWriter) {
         if let linear { return linear.write(to: &writer) }
+        if let binned {
+            let (edges, tables) = (binned.edges.flatMap { $0 }, binned.tables.flatMap { $0 })
+            writer.add("predictor.edges", shape: [edges.count], HostBuffer(edges))
+            writer.add("predictor.edge_counts", shape: [columnCount], HostBuffer(binned.edges.map { Int64($0.count) }))
+            writer.add("predictor.log_likelihoods", shape: [tables.count], HostBuffer(tables))
+            writer.add("predictor.log_priors", shape: [task.labels.count], HostBuffer(logPriors))
+            return
+        }
         let shape = [columnCount, task.labels.count]
         writer.add("predictor.means", shape: shape, HostBuffer(means))
         writer.add("predictor.variances", shape: shape, HostBuffer(variances))
@@ -73,6 +109,19 @@ public struct NaiveBayesPredictor: SupervisedPredictor {
 
     public var importances: FeatureImportances? {
         if let linear { return linear.importances }
+        if let binned {
+            let k = task.labels.count
+            return FeatureImportances(
+                measure: "spread of the log likelihoods",
+                values: binned.tables.map { table in
+                    var widest = 0.0
+                    for range in 0..<table.count / k {
+                        let own = table[range * k..<(range + 1) * k]
+                        widest = max(widest, (own.max() ?? 0) - (own.min() ?? 0))
+                    }
+                    return widest
+                })
+        }
         // How far the classes' means are apart, in standard deviations.
         let k = task.labels.count
         return FeatureImportances(
@@ -118,6 +167,10 @@ public struct NaiveBayesPredictor: SupervisedPredictor {
     }
 
     private func logDensity(_ value: Double, _ column: Int, _ output: Int) -> Double {
+        if let binned {
+            return binned.tables[column][
+                BinnedLikelihoods.range(of: value, binned.edges[column]) * task.labels.count + output]
+        }
         let place = column * task.labels.count + output
         let difference = value - means[place]
         return -0.5 * (logarithm(2 * Double.pi * variances[place]) + difference * difference / variances[place])
@@ -151,29 +204,11 @@ public struct NaiveBayesPredictor: SupervisedPredictor {
         let k = task.labels.count
         let predictions = HostMatrix(rows: features.rows, columns: k)
         let matrix = features.dense
-        // Score = constant + Σ (x − mean)² · factor, summed in double precision: far values have scores of thousands.
-        var constants = logPriors
-        var factors = [Double](repeating: 0, count: columnCount * k)
-        for column in 0..<columnCount {
-            for output in 0..<k {
-                let place = column * k + output
-                constants[output] -= 0.5 * logarithm(2 * Double.pi * variances[place])
-                factors[place] = -0.5 / variances[place]
-            }
-        }
-        let (means, columns, start, weights) = (means, columnCount, constants, factors)
+        let scores = scoring()
         let chunk = 512
         Workers.share(tasks: (features.rows + chunk - 1) / chunk, threads: context.threads) { number in
             for row in number * chunk..<min((number + 1) * chunk, matrix.rows) {
-                var scores = start
-                let values = matrix.row(row)
-                for column in 0..<columns {
-                    let value = Double(values[column])
-                    for output in 0..<k {
-                        let difference = value - means[column * k + output]
-                        scores[output] += difference * difference * weights[column * k + output]
-                    }
-                }
+                let scores = scores(matrix.row(row))
                 let largest = scores.max() ?? 0
                 var sum = 0.0
                 for output in 0..<k { sum += exponential(scores[output] - largest) }
@@ -181,5 +216,39 @@ public struct NaiveBayesPredictor: SupervisedPredictor {
             }
         }
         return predictions
+    }
+
+    /// The classes' log likelihoods of a row, in double precision: far values have scores of thousands.
+    private func scoring() -> (UnsafeMutableBufferPointer<Float>) -> [Double] {
+        let (k, columns, priors) = (task.labels.count, columnCount, logPriors)
+        if let binned {
+            return { values in
+                var scores = priors
+                for column in 0..<columns {
+                    let first = BinnedLikelihoods.range(of: Double(values[column]), binned.edges[column]) * k
+                    for output in 0..<k { scores[output] += binned.tables[column][first + output] }
+                }
+                return scores
+            }
+        }
+        // A constant and Σ (x − mean)² · factor.
+        var constants = priors
+        var factors = [Double](repeating: 0, count: columns * k)
+        for place in factors.indices {
+            constants[place % k] -= 0.5 * logarithm(2 * Double.pi * variances[place])
+            factors[place] = -0.5 / variances[place]
+        }
+        let (means, start, weights) = (means, constants, factors)
+        return { values in
+            var scores = start
+            for column in 0..<columns {
+                let value = Double(values[column])
+                for output in 0..<k {
+                    let difference = value - means[column * k + output]
+                    scores[output] += difference * difference * weights[column * k + output]
+                }
+            }
+            return scores
+        }
     }
 }
