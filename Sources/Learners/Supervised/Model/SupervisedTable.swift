@@ -193,5 +193,4 @@ public struct SupervisedTable: Sendable {
             StructureHash.hexadecimal(StructureHash.hash([bytes], options: roles.target, threads: 1))
         }
     }
-    }
 }

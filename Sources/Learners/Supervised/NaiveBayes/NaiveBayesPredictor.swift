@@ -208,11 +208,11 @@ public struct NaiveBayesPredictor: SupervisedPredictor {
         let chunk = 512
         Workers.share(tasks: (features.rows + chunk - 1) / chunk, threads: context.threads) { number in
             for row in number * chunk..<min((number + 1) * chunk, matrix.rows) {
-                let scores = scores(matrix.row(row))
-                let largest = scores.max() ?? 0
+                let own = scores(matrix.row(row))
+                let largest = own.max() ?? 0
                 var sum = 0.0
-                for output in 0..<k { sum += exponential(scores[output] - largest) }
-                for output in 0..<k { predictions[row, output] = Float(exponential(scores[output] - largest) / sum) }
+                for output in 0..<k { sum += exponential(own[output] - largest) }
+                for output in 0..<k { predictions[row, output] = Float(exponential(own[output] - largest) / sum) }
             }
         }
         return predictions
