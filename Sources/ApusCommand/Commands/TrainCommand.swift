@@ -5,6 +5,6 @@ struct TrainCommand: ParsableCommand {
         commandName: "train", abstract: "Train a model from a file.",
         subcommands: [
             TrainALSCommand.self, TrainLinearCommand.self, TrainLogisticCommand.self, TrainSVMCommand.self,
-            TrainNaiveBayesCommand.self, TrainNeighboursCommand.self,
+            TrainNaiveBayesCommand.self, TrainNeighboursCommand.self, TrainKMeansCommand.self,
         ])
 }
