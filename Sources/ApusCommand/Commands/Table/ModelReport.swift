@@ -166,7 +166,7 @@ struct ModelReport {
         let k = labels.count
         let counts = judged.evaluation.confusion
         var map = HeatMap(
-            "Confusion: share of each actual class", rows: labels, columns: labels,
+            "Confusion", rows: labels, columns: labels,
             values: (0..<k).map { row in
                 let total = (0..<k).reduce(0.0) { $0 + counts[row * k + $1] }
                 return (0..<k).map { total > 0 ? counts[row * k + $0] / total : .nan }
