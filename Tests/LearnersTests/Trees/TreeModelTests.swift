@@ -52,33 +52,4 @@ struct TreeModelTests {
             } catch is DataError {}
         }
     }
-
-    @Test func treesAreDrawn() throws {
-        let table = PlantedTable.binary(rows: 1500)
-        var options = DecisionTree()
-        options.pruningFolds = 0
-        options.minimumLeafRows = 20
-        let model = try AveragedTrees.fitTree(try table.data(classes: 2), options: options, threads: 1)
-        let names = TreeFeatureNames(
-            columns: (0..<7).map { "列<\($0)>" }, levels: (0..<7).map { $0 == 3 ? (0..<20).map { "L\($0)" } : [] })
-        let picture = model.drawing(names: names, labels: ["留下", "离开"], depth: 3)
-        #expect(picture.hasPrefix("<svg") && picture.hasSuffix("</svg>\n"))
-        // Escaped, with every level down to the third, and each question once.
-        #expect(picture.contains("列&lt;") && !picture.contains("列<"))
-        #expect(picture.contains("1500 rows") && picture.contains("% 离开"))
-        #expect(picture.components(of: ">yes<") == picture.components(of: ">no<"))
-        #expect((3...7).contains(picture.components(of: ">yes<")))
-    }
-}
-
-extension String {
-    /// How often a piece occurs.
-    fileprivate func components(of piece: String) -> Int {
-        var (count, rest) = (0, self[...])
-        while let range = rest.firstRange(of: piece) {
-            count += 1
-            rest = rest[range.upperBound...]
-        }
-        return count
-    }
 }
