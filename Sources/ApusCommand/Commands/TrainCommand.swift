@@ -5,7 +5,7 @@ struct TrainCommand: ParsableCommand {
         commandName: "train", abstract: "Train a model from a file.",
         subcommands: [
             TrainALSCommand.self, TrainLinearCommand.self, TrainLogisticCommand.self, TrainSVMCommand.self,
-            TrainNaiveBayesCommand.self, TrainNeighboursCommand.self, TrainKMeansCommand.self,
+            TrainNaiveBayesCommand.self, TrainNeighboursCommand.self, TrainNetCommand.self, TrainKMeansCommand.self,
             TrainTreeCommand.self, TrainForestCommand.self, TrainBoostingCommand.self, TrainIsolationForestCommand.self,
         ])
 }

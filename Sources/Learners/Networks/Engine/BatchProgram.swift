@@ -27,7 +27,8 @@ final class BatchProgram {
         let indices = try stream.allocate(rows: 1, columns: rows, .int32)
         self.indices = indices
         let compiler = LayerCompiler(
-            stream: stream, parameters: parameters, batch: rows, training: optimizer != nil || backward, seed: seed,
+            stream: stream, parameters: parameters, batch: rows, training: optimizer != nil || backward,
+            dropsOut: optimizer != nil, seed: seed,
             step: step)
         let gathered = try stream.allocate(rows: rows, columns: features.columns)
         // The data need no gradient.

@@ -54,7 +54,7 @@ extension LayerCompiler {
     }
 
     func dropout(_ probability: Float, _ input: LayerFlow) throws(ComputeError) -> LayerFlow {
-        guard training, probability > 0 else { return input }
+        guard dropsOut, probability > 0 else { return input }
         let output = try flow(input.shape)
         let (seed, number, step) = (seed, nextDropout(), step)
         add(

@@ -23,6 +23,8 @@ final class LayerCompiler {
     /// Examples of a batch.
     let batch: Int
     let training: Bool
+    /// Whether dropout is in effect.
+    let dropsOut: Bool
     let seed: UInt64
     /// 1 × 1, int32: the number of the step, for dropout.
     let step: Matrix
@@ -32,12 +34,14 @@ final class LayerCompiler {
     private var dropouts: UInt64 = 0
 
     init(
-        stream: Compute.Stream, parameters: DeviceParameters, batch: Int, training: Bool, seed: UInt64, step: Matrix
+        stream: Compute.Stream, parameters: DeviceParameters, batch: Int, training: Bool, dropsOut: Bool? = nil,
+        seed: UInt64, step: Matrix
     ) {
         self.stream = stream
         self.parameters = parameters
         self.batch = batch
         self.training = training
+        self.dropsOut = dropsOut ?? training
         self.seed = seed
         self.step = step
     }

@@ -56,6 +56,8 @@ public struct NetworkTrainingOptions: Codable, Sendable, Equatable {
     public var patience: Int?
     /// By how much a loss must fall, relative to the best, to be better.
     public var minimumImprovement = 1e-4
+    /// Whether every epoch has the rows in another order; else in their own.
+    public var shuffles = true
     /// Seed of weights, shuffles and dropout.
     public var seed: UInt64 = 42
 

@@ -59,7 +59,8 @@ final class NetworkTrainingRun {
 
     /// The rows in the order of an epoch: the same on every device.
     private func order(epoch: Int) -> [Int32] {
-        Philox(seed: options.seed, stream: NetworkRandom.shuffle + UInt64(epoch)).permutation(count: data.rows)
+        if !options.shuffles { return (0..<Int32(data.rows)).map { $0 } }
+        return Philox(seed: options.seed, stream: NetworkRandom.shuffle + UInt64(epoch)).permutation(count: data.rows)
             .map { Int32($0) }
     }
 
