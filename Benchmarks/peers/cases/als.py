@@ -41,20 +41,21 @@ def implicit_model(train, factors, cg=True, seed=3):
     return model, iterate
 
 
-def iteration_times(record, factors, targets, peer_pairs=PAIRS):
+def iteration_times(record, factors, targets):
     """Rows for one dimension; `targets`: our solver → how many times as fast as implicit's three CG steps."""
     folder = dump()
     _, peer = implicit_model(matrix(folder / "train.csv"), factors)
     peer()
-    ours = {solver: Paced("als", "--interactions", folder / "train.csv", "--factors", factors, "--solver", solver,
-                          devices=devices(), runs=peer_pairs) for solver in targets}
-    theirs = in_turns(peer, *(paced.round for paced in ours.values()), pairs=peer_pairs)[0]
-    for solver, paced in ours.items():
-        losses = {x["device"]: x["loss"] for x in paced.result["cases"]}
-        record.speed(f"d = {factors}, {solver}", paced.seconds["cpu"], theirs, version("implicit") + ", 3 CG steps",
+    paced = {solver: Paced("als", "--interactions", folder / "train.csv", "--factors", factors, "--solver", solver,
+                           devices=devices()) for solver in targets}
+    theirs, *ours = in_turns(peer, *(p.round for p in paced.values()), record=record)
+    for (solver, process), rounds in zip(paced.items(), ours):
+        seconds = {d: [x[d] for x in rounds] for d in process.devices}
+        losses = {x["device"]: x["loss"] for x in process.finish()}
+        record.speed(f"d = {factors}, {solver}", seconds["cpu"], theirs, version("implicit") + ", 3 CG steps",
                      unit="s an iteration", target=targets[solver])
-        for device in paced.devices[1:]:
-            record.speed(f"d = {factors}, {solver}", paced.seconds[device], paced.seconds["cpu"], "our CPU device",
+        for device in process.devices[1:]:
+            record.speed(f"d = {factors}, {solver}", seconds[device], seconds["cpu"], "our CPU device",
                          unit="s an iteration", target=0.7, device=device,
                          loss_deviation=abs(losses[device] / losses["cpu"] - 1))
 
@@ -83,9 +84,10 @@ def als_cholesky(record):
     """As for d = 64; the peer solves by Cholesky. One peer iteration takes so long that there are three pairs."""
     folder = dump()
     _, peer = implicit_model(matrix(folder / "train.csv"), 128, cg=False)
-    ours = Paced("als", "--interactions", folder / "train.csv", "--factors", 128, "--solver", "exact", runs=3)
-    theirs = in_turns(peer, ours.round, pairs=3)[0]
-    record.speed("d = 128, exact", ours.seconds["cpu"], theirs, version("implicit") + ", Cholesky",
+    paced = Paced("als", "--interactions", folder / "train.csv", "--factors", 128, "--solver", "exact")
+    theirs, ours = in_turns(peer, paced.round, pairs=3, record=record)
+    paced.finish()
+    record.speed("d = 128, exact", [x["cpu"] for x in ours], theirs, version("implicit") + ", Cholesky",
                  unit="s an iteration")
 
 
@@ -136,13 +138,13 @@ def als_solvers(record):
     cg or subspace brings less progress than an exact one; the cost model counts that in.)"""
     folder = dump()
     for factors in (16, 64, 256, 1024):
-        runs = PAIRS if factors < 1024 else 1
+        runs = PAIRS if factors < 256 else 3 if factors < 1024 else 1
         solvers = ("exact", "cg", "subspace")
-        paced = {s: Paced("als", "--interactions", folder / "train.csv", "--factors", factors, "--solver", s, runs=runs)
-                 for s in (*solvers, "auto")}
-        in_turns(*(p.round for p in paced.values()), pairs=runs)
-        medians = {s: statistics.median(p.seconds["cpu"]) for s, p in paced.items()}
-        chosen = paced["auto"].result["cases"][0]["settings"]["solver"]
+        paced = [Paced("als", "--interactions", folder / "train.csv", "--factors", factors, "--solver", s)
+                 for s in (*solvers, "auto")]
+        rounds = in_turns(*(p.round for p in paced), pairs=runs, record=record)
+        chosen = [p.finish() for p in paced][-1][0]["settings"]["solver"]
+        medians = {s: statistics.median(x["cpu"] for x in r) for s, r in zip(solvers, rounds)}
         best = min(solvers, key=medians.get)
         record.at_most(f"d = {factors}: auto takes {chosen}, the best is {best}", medians[chosen] / medians[best], 1.2,
                        "times the best's seconds", seconds={s: round(m, 5) for s, m in medians.items()})

@@ -2,7 +2,7 @@
 import ctypes
 import time
 
-from harness import PAIRS, THREADS, Paced, case, devices, in_turns
+from harness import THREADS, Paced, case, devices, in_turns
 
 
 def openblas():
@@ -41,13 +41,14 @@ def gemm(record):
                     return seconds / state["repetitions"]
                 state["repetitions"] *= 2
         peer()
-        ours = Paced("gemm", "--sizes", n, devices=devices())
-        theirs = in_turns(peer, ours.round, pairs=PAIRS)[0]
-        work = 2e-9 * n ** 3
-        record.speed(f"{n} × {n} × {n}", ours.seconds["cpu"], theirs, name, target=0.97, gflops=work)
-        for device in ours.devices[1:]:
-            record.speed(f"{n} × {n} × {n}", ours.seconds[device], ours.seconds["cpu"], "our CPU device", target=0.90,
+        paced = Paced("gemm", "--sizes", n, devices=devices())
+        theirs, ours = in_turns(peer, paced.round, record=record)
+        seconds = {d: [x[d] for x in ours] for d in paced.devices}
+        record.speed(f"{n} × {n} × {n}", seconds["cpu"], theirs, name, target=0.97)
+        for device in paced.devices[1:]:
+            record.speed(f"{n} × {n} × {n}", seconds[device], seconds["cpu"], "our CPU device", target=0.90,
                          device=device)
+        work = 2e-9 * n ** 3
         record.details[f"{n}"] = {
-            "gflops": {d: round(work / min(s), 1) for d, s in {**ours.seconds, "peer": theirs}.items()},
-            "max_deviation": {x["device"]: x["max_deviation"] for x in ours.result["cases"]}}
+            "gflops": {d: round(work / min(s), 1) for d, s in {**seconds, "peer": theirs}.items()},
+            "max_deviation": {x["device"]: x["max_deviation"] for x in paced.finish()}}
