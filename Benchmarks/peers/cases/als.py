@@ -75,8 +75,8 @@ def als_128(record):
 
 @case("als-256", AREA, "iALS, 8 million interactions, d = 256")
 def als_256(record):
-    """As for d = 64."""
-    iteration_times(record, 256, {"cg": 4.0, "exact": None, "subspace": None})
+    """As for d = 64; the approximate solvers only, of which an iteration takes seconds."""
+    iteration_times(record, 256, {"cg": 4.0})
 
 
 @case("als-cholesky", AREA, "iALS, 8 million interactions, d = 128, exact on both sides")
