@@ -16,3 +16,6 @@ func secondsSince1970() -> Int64 { Int64(time(nil)) }
 
 /// eˣ in double precision.
 func exponential(_ x: Double) -> Double { exp(x) }
+
+/// Natural logarithm in double precision.
+func logarithm(_ x: Double) -> Double { log(x) }

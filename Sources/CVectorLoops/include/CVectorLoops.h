@@ -1,4 +1,5 @@
 #pragma once
+#include "ClusterLoops.h"
 #include "DelimitedText.h"
 #include "DenseLoops.h"
 #include "IdentifierTable.h"
