@@ -23,19 +23,21 @@ let package = Package(
         .target(name: "CKernels"),
         .target(name: "CVectorLoops"),
 
-        .target(name: "Core"),
+        .target(name: "Core", dependencies: ["CVectorLoops"]),
         .target(name: "Compute", dependencies: ["Core"]),
         .target(name: "ComputeCPU", dependencies: ["Core", "Compute", "COpenBLAS", "CVectorLoops"]),
         .target(name: "ComputeOpenCL", dependencies: ["Core", "Compute", "COpenCL", "CKernels"]),
         .target(name: "Devices", dependencies: ["Core", "Compute", "ComputeCPU", "ComputeOpenCL"]),
         .target(name: "Tables", dependencies: ["Core", "CVectorLoops", "CZlib", "CZstandard"]),
-        .target(name: "Learners", dependencies: ["Core", "Compute", "Tables"]),
-        .target(name: "Apus", dependencies: ["Core", "Compute", "Devices", "Tables", "Learners"]),
+        .target(name: "Charts", dependencies: ["Core"]),
+        .target(name: "Learners", dependencies: ["Core", "Compute", "Tables", "Charts", "CVectorLoops"]),
+        .target(name: "Apus", dependencies: ["Core", "Compute", "Devices", "Tables", "Charts", "Learners"]),
         .target(name: "Conformance", dependencies: ["Core", "Compute"]),
         .executableTarget(
             name: "ApusCommand",
             dependencies: [
-                "Core", "Compute", "Devices", "Tables", "Learners", "Apus", "Conformance", "CVectorLoops",
+                "Core", "Compute", "ComputeOpenCL", "Devices", "Tables", "Charts", "Learners", "Apus", "Conformance",
+                "CVectorLoops",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ]),
@@ -44,9 +46,10 @@ let package = Package(
         .testTarget(
             name: "ComputeTests",
             dependencies: ["Core", "Compute", "ComputeCPU", "ComputeOpenCL", "Devices", "Conformance"]),
+        .testTarget(name: "ChartsTests", dependencies: ["Charts"]),
         .testTarget(name: "TablesTests", dependencies: ["Core", "Tables"]),
         .testTarget(
-            name: "LearnersTests", dependencies: ["Core", "Compute", "Devices", "Tables", "Learners"],
+            name: "LearnersTests", dependencies: ["Core", "Compute", "Conformance", "Devices", "Tables", "Learners"],
             exclude: ["Fixtures"]),
         .testTarget(name: "CommandTests", dependencies: ["Core"]),
     ],

@@ -19,7 +19,7 @@ THREADS = int(os.environ.get("APUS_COMPARE_THREADS", "2"))
 PAIRS = int(os.environ.get("APUS_COMPARE_PAIRS", "7"))
 # Rounds in which other processes, or the machine's host, took more cores than this are repeated, so many times at most.
 DISTURBED = float(os.environ.get("APUS_COMPARE_DISTURBED", "0.15"))
-ATTEMPTS = 4
+ATTEMPTS = 3
 PEERS = Path(os.environ.get("APUS_PEERS", ROOT.parent / "shared" / "peers"))
 TEST_DATA = Path(os.environ.get("APUS_TEST_DATA", ROOT.parent / "shared" / "data"))
 CACHE = Path(os.environ.get("APUS_COMPARE_CACHE", Path.home() / ".cache" / "apus-compare"))
@@ -132,42 +132,63 @@ def devices():
 class Paced:
     """`apus bench ... --paced`: our program waits before each run, so that a peer takes turns with it."""
 
-    def __init__(self, *arguments, devices=("cpu",)):
+    def __init__(self, *arguments, devices=("cpu",), runs=1000):
         self.devices = list(devices)
         flags = [x for d in self.devices for x in ("--device", d)]
+        # As many runs as in_turns() may ask for, whatever the caller expects to need.
         self._process = subprocess.Popen(
-            [str(APUS), "bench", *map(str, arguments), *flags, "--runs", "1000", "--threads", str(THREADS),
-             "--paced", "--json", "--quiet"],
+            [str(APUS), "bench", *map(str, arguments), *flags, "--runs", str(min(runs * ATTEMPTS, 1000)), "--threads",
+             str(THREADS), "--paced", "--json", "--quiet"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.command = "apus " + " ".join(map(str, self._process.args[1:]))
-        self._ready()
+        self._rounds = []
+        self._kept = None
+        self._result = None
+        self._line = self._process.stdout.readline()
+        self._check()
 
-    def _ready(self):
-        """Waits until the next run can begin."""
-        line = self._process.stdout.readline()
-        if not line.startswith("ready "):
+    def _check(self):
+        if not self._line:
             raise RuntimeError(f"{self.command}: exit {self._process.wait()}")
 
     def round(self):
         """One run on each device; answers their seconds by name."""
         seconds = {}
         for place, device in enumerate(self.devices):
+            if self._line.split() != ["ready", str(place)]:
+                raise RuntimeError(f"{self.command}: unexpected line {self._line}")
             self._process.stdin.write("\n")
             self._process.stdin.flush()
             answer = self._process.stdout.readline().split()
             if answer[:2] != ["seconds", str(place)]:
                 raise RuntimeError(f"{self.command}: unexpected answer {answer}")
             seconds[device] = float(answer[2])
-            self._ready()
+            self._line = self._process.stdout.readline()
+            self._check()
+        self._rounds.append(seconds)
         return seconds
 
-    def finish(self):
-        """Ends the runs; answers the records of `apus bench`, one for each device and phase."""
-        self._process.stdin.close()
-        records = json.loads(self._process.stdout.read())["cases"]
-        if self._process.wait():
-            raise RuntimeError(f"{self.command}: exit {self._process.returncode}")
-        return records
+    def keep(self, last, places):
+        """Of the `last` rounds only these count."""
+        first = len(self._rounds) - last
+        self._kept = [self._rounds[first + place] for place in places]
+
+    @property
+    def seconds(self):
+        """The times of the rounds that count, by device."""
+        rounds = self._rounds if self._kept is None else self._kept
+        return {device: [seconds[device] for seconds in rounds] for device in self.devices}
+
+    @property
+    def result(self):
+        """What `apus bench` says in the end, of all rounds; ends the runs."""
+        if self._result is None:
+            self._process.stdin.close()
+            rest = "" if self._line.startswith("ready") else self._line
+            self._result = json.loads(rest + self._process.stdout.read())
+            if self._process.wait():
+                raise RuntimeError(f"{self.command}: exit {self._process.returncode}")
+        return self._result
 
 
 def seconds_of_others():
@@ -206,6 +227,9 @@ def in_turns(*bodies, pairs=PAIRS, pause=0.2, record=None):
         quiet += others / wall <= DISTURBED
     kept = sorted(sorted(rounds)[:pairs], key=lambda r: r[1])
     say(f"  {len(rounds)} rounds, in those that count others took up to {max(r[0] for r in kept):.2f} cores")
+    for body in bodies:
+        if isinstance(owner := getattr(body, "__self__", None), Paced):
+            owner.keep(len(rounds), [r[1] for r in kept])
     if record is not None:
         record.details.setdefault("rounds", []).append(
             dict(taken=len(rounds), cores_of_others=[round(r[0], 2) for r in kept]))

@@ -48,10 +48,10 @@ def iteration_times(record, factors, targets):
     peer()
     paced = {solver: Paced("als", "--interactions", folder / "train.csv", "--factors", factors, "--solver", solver,
                            devices=devices()) for solver in targets}
-    theirs, *ours = in_turns(peer, *(p.round for p in paced.values()), record=record)
-    for (solver, process), rounds in zip(paced.items(), ours):
-        seconds = {d: [x[d] for x in rounds] for d in process.devices}
-        losses = {x["device"]: x["loss"] for x in process.finish()}
+    theirs = in_turns(peer, *(p.round for p in paced.values()), record=record)[0]
+    for solver, process in paced.items():
+        seconds = process.seconds
+        losses = {x["device"]: x["loss"] for x in process.result["cases"]}
         record.speed(f"d = {factors}, {solver}", seconds["cpu"], theirs, version("implicit") + ", 3 CG steps",
                      unit="s an iteration", target=targets[solver])
         for device in process.devices[1:]:
@@ -85,9 +85,8 @@ def als_cholesky(record):
     folder = dump()
     _, peer = implicit_model(matrix(folder / "train.csv"), 128, cg=False)
     paced = Paced("als", "--interactions", folder / "train.csv", "--factors", 128, "--solver", "exact")
-    theirs, ours = in_turns(peer, paced.round, pairs=3, record=record)
-    paced.finish()
-    record.speed("d = 128, exact", [x["cpu"] for x in ours], theirs, version("implicit") + ", Cholesky",
+    theirs = in_turns(peer, paced.round, pairs=3, record=record)[0]
+    record.speed("d = 128, exact", paced.seconds["cpu"], theirs, version("implicit") + ", Cholesky",
                  unit="s an iteration")
 
 
@@ -144,10 +143,10 @@ def solvers(record, factors, pairs):
     folder = dump()
     names = ("exact", "cg", "subspace", "auto")
     paced = [Paced("als", "--interactions", folder / "train.csv", "--factors", factors, "--solver", s) for s in names]
-    rounds = in_turns(*(p.round for p in paced[:3]), pairs=pairs, record=record)
+    in_turns(*(p.round for p in paced[:3]), pairs=pairs, record=record)
     paced[3].round()
-    chosen = [p.finish() for p in paced][-1][0]["settings"]["solver"]
-    medians = {s: statistics.median(x["cpu"] for x in r) for s, r in zip(names, rounds)}
+    chosen = [p.result for p in paced][-1]["cases"][0]["settings"]["solver"]
+    medians = {s: statistics.median(p.seconds["cpu"]) for s, p in zip(names, paced[:3])}
     best = min(medians, key=medians.get)
     record.at_most(f"d = {factors}: auto takes {chosen}, the best is {best}", medians[chosen] / medians[best], 1.2,
                    "times the best's seconds", seconds={s: round(m, 5) for s, m in medians.items()})

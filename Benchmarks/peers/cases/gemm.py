@@ -37,14 +37,14 @@ def square(record, n):
             repetitions *= 2
     peer()
     paced = Paced("gemm", "--sizes", n, devices=devices())
-    theirs, ours = in_turns(peer, paced.round, record=record)
-    seconds = {d: [x[d] for x in ours] for d in paced.devices}
+    theirs = in_turns(peer, paced.round, record=record)[0]
+    seconds = paced.seconds
     record.speed(f"{n} × {n} × {n}", seconds["cpu"], theirs, name, target=0.97)
     for device in paced.devices[1:]:
         record.speed(f"{n} × {n} × {n}", seconds[device], seconds["cpu"], "our CPU device", target=0.90, device=device)
     work = 2e-9 * n ** 3
     record.details["gflops"] = {d: round(work / min(s), 1) for d, s in {**seconds, "peer": theirs}.items()}
-    record.details["max_deviation"] = {x["device"]: x["max_deviation"] for x in paced.finish()}
+    record.details["max_deviation"] = {x["device"]: x["max_deviation"] for x in paced.result["cases"]}
 
 
 @case("gemm-1024", "Dense products", "C = A · B in float32, 1024 × 1024 × 1024")

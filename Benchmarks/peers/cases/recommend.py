@@ -46,13 +46,13 @@ def recommend(record):
             answer["top"] = model.recommend(everyone, seen, N=10, filter_already_liked_items=True)
     peer()
     paced = Paced("recommend", "--model", path, "--count", 10, devices=devices())
-    theirs, ours = in_turns(timed(peer), paced.round, record=record)
-    seconds = {d: [x[d] for x in ours] for d in paced.devices}
+    theirs = in_turns(timed(peer), paced.round, record=record)[0]
+    seconds = paced.seconds
     record.speed(f"{len(users)} users, {len(items)} items", seconds["cpu"], theirs, version("implicit"), target=3.0)
     for device in paced.devices[1:]:
         record.speed(f"{len(users)} users, {len(items)} items", seconds[device], seconds["cpu"], "our CPU device",
                      device=device)
-    record.details["differing"] = {x["device"]: x["max_deviation"] for x in paced.finish()}
+    record.details["differing"] = {x["device"]: x["max_deviation"] for x in paced.result["cases"]}
     # The same lists? Every hundredth user is looked up through the command.
     sample = everyone[::100]
     lists = apus("recommend", "--model", path, "--user", ",".join(str(users[u]) for u in sample), "--count", 10,

@@ -25,9 +25,9 @@ def read(record):
             raise RuntimeError("polars read another number of rows")
     peer()
     paced = Paced("read", "--interactions", path)
-    theirs, ours = in_turns(timed(peer), paced.round, record=record)
-    samples = {x["settings"]["phase"]: x["samples"] for x in paced.finish()}
-    whole = [x["cpu"] for x in ours]
+    theirs = in_turns(timed(peer), paced.round, record=record)[0]
+    samples = {x["settings"]["phase"]: x["samples"] for x in paced.result["cases"]}
+    whole = paced.seconds["cpu"]
     # The phases of the rounds that count, which the seconds of the whole tell.
     counted = [samples["all"].index(x) for x in whole]
     phases = {name: [times[run] for run in counted] for name, times in samples.items()}
