@@ -29,7 +29,7 @@ let package = Package(
         .target(name: "ComputeOpenCL", dependencies: ["Core", "Compute", "COpenCL", "CKernels"]),
         .target(name: "Devices", dependencies: ["Core", "Compute", "ComputeCPU", "ComputeOpenCL"]),
         .target(name: "Tables", dependencies: ["Core", "CVectorLoops", "CZlib", "CZstandard"]),
-        .target(name: "Learners", dependencies: ["Core", "Compute", "Tables"]),
+        .target(name: "Learners", dependencies: ["Core", "Compute", "Tables", "CVectorLoops"]),
         .target(name: "Apus", dependencies: ["Core", "Compute", "Devices", "Tables", "Learners"]),
         .target(name: "Conformance", dependencies: ["Core", "Compute"]),
         .executableTarget(

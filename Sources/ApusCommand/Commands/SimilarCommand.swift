@@ -25,7 +25,7 @@ struct SimilarCommand: ParsableCommand {
 
     func run() throws {
         let session = try ModelSession(path: model, device: deviceOption, global: global)
-        let side: FactorizationRecommender.Side = item != nil ? .items : .users
+        let side: RecommenderSide = item != nil ? .items : .users
         let row = try item.map(session.item) ?? session.user(user ?? "")
         let found = try session.recommender.similar(side, to: [row], count: count).row(0)
         func name(_ row: Int32) -> String {

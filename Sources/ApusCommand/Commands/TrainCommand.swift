@@ -2,5 +2,8 @@ import ArgumentParser
 
 struct TrainCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "train", abstract: "Train a model from a file.", subcommands: [TrainALSCommand.self])
+        commandName: "train", abstract: "Train a model from a file.",
+        subcommands: [
+            TrainALSCommand.self, TrainNeighborsCommand.self, TrainEASECommand.self, TrainPopularCommand.self,
+        ])
 }

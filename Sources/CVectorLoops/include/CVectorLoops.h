@@ -3,6 +3,7 @@
 #include "DenseLoops.h"
 #include "IdentifierTable.h"
 #include "MultiplyAdd.h"
+#include "Neighbors.h"
 #include "NormalEquations.h"
 #include "Processor.h"
 #include "SparseLoops.h"

@@ -23,6 +23,11 @@ public struct PopularItems: Recommender {
             place < permitted.count ? (permitted[place], counts[Int(permitted[place])]) : nil
         }
     }
+
+    public func scores(for audience: Audience, of items: HostSparseMatrix) throws -> [Float] {
+        try checkPairs(audience, items)
+        return items.columnIndices.elements.map { counts[Int($0)] }
+    }
 }
 
 /// Items drawn at random from those that were interacted with: the floor of every metric.
@@ -53,6 +58,13 @@ public struct RandomItems: Recommender {
             while greatestCommonDivisor(stride, permitted.count) != 1 { stride += 2 }
             return (permitted[(start + place * stride) % permitted.count], -Float(place))
         }
+    }
+
+    /// Uniform numbers.
+    public func scores(for audience: Audience, of items: HostSparseMatrix) throws -> [Float] {
+        try checkPairs(audience, items)
+        let random = Philox(seed: seed, stream: 0x5241_4E45)
+        return (0..<items.entryCount).map { random.uniform(UInt64($0)) }
     }
 }
 
