@@ -28,18 +28,21 @@ import Testing
         _ interactions: Interactions, _ options: RecommenderTrainingOptions, _ stream: Compute.Stream,
         interruptedAfter stop: Int, folder: TemporaryFolder
     ) throws -> (whole: RecommenderTrainingResult, resumed: RecommenderTrainingResult) {
-        let training = try RecommenderTraining(interactions: interactions, options: options, stream: stream)
-        let whole = try training.run()
+        // A training runs once.
+        func training() throws -> RecommenderTraining {
+            try RecommenderTraining(interactions: interactions, options: options, stream: stream)
+        }
+        let whole = try training().run()
         var resumed: RecommenderTrainingResult?
         let path = folder.file("state")
         do {
-            _ = try training.run { report in report.completed == stop ? .stop : .proceed }
+            _ = try training().run { report in report.completed == stop ? .stop : .proceed }
             Issue.record("the training was not interrupted")
         } catch let interruption as InterruptedTraining {
             #expect(interruption.checkpoint.history.iterations == stop)
             try interruption.checkpoint.save(to: path)
         }
-        resumed = try training.run(resuming: try FactorizationCheckpoint(path: path))
+        resumed = try training().run(resuming: try FactorizationCheckpoint(path: path))
         return (whole, try #require(resumed))
     }
 

@@ -28,6 +28,11 @@ struct ALSBenchmark: BenchmarkCase {
     var solver = "auto"
     @Option(name: .customLong("block-size"), help: "Coordinates per block of the subspace solver.")
     var blockSize = 64
+    @Option(
+        name: .customLong("auto-within"),
+        help: "With --solver all: exit with 1 when the choice of auto takes more than so many times the best's seconds."
+    )
+    var autoWithin: Double?
     @OptionGroup var reading: ReadingFlags
     @OptionGroup var flags: BenchmarkFlags
 
@@ -49,6 +54,10 @@ struct ALSBenchmark: BenchmarkCase {
         guard solver == "all" || FactorizationSolver(rawValue: solver) != nil else {
             throw ValidationError("--solver must be exact, cg, subspace, auto or all, not `\(solver)`")
         }
+        if let autoWithin {
+            guard solver == "all" else { throw ValidationError("--auto-within goes with --solver all") }
+            guard autoWithin >= 1 else { throw ValidationError("--auto-within must be 1 or more, not \(autoWithin)") }
+        }
         guard blockSize > 0 else { throw ValidationError("--block-size must be 1 or more, not \(blockSize)") }
         guard factors.numbers.allSatisfy({ $0 <= 2048 }) else { throw ValidationError("--factors goes up to 2048") }
     }
@@ -59,6 +68,7 @@ struct ALSBenchmark: BenchmarkCase {
             solver == "all" ? [.exact, .subspace, .cg] : [FactorizationSolver(rawValue: solver) ?? .auto]
         var records: [BenchmarkRecord] = []
         for d in factors.numbers {
+            let first = records.count
             for solver in solvers {
                 var options = FactorizationOptions()
                 options.factors = d
@@ -69,8 +79,35 @@ struct ALSBenchmark: BenchmarkCase {
                 let data = try FactorizationData(byUser: byUser, byItem: byItem, options: options)
                 records += try measure(data, options, on: devices)
             }
+            try judgeAuto(records[first...], d, byUser, byItem)
         }
         return records
+    }
+
+    /// Fails when the cost model's choice is slower than allowed on a device.
+    private func judgeAuto(
+        _ records: ArraySlice<BenchmarkRecord>, _ d: Int, _ byUser: HostSparseMatrix, _ byItem: HostSparseMatrix
+    ) throws {
+        guard let autoWithin else { return }
+        var options = FactorizationOptions()
+        options.factors = d
+        options.blockSize = blockSize
+        let choice = SolverCost.cheapest(byUser: byUser, byItem: byItem, options: options).rawValue
+        for device in Set(records.map(\.origin.device)).sorted() {
+            let own = records.filter { $0.origin.device == device }
+            guard let best = own.min(by: { $0.medianSeconds < $1.medianSeconds }),
+                let chosen = own.first(where: { $0.settings["solver"] == choice })
+            else { continue }
+            let ratio = chosen.medianSeconds / best.medianSeconds
+            let solver = best.settings["solver"] ?? ""
+            flags.global.remark(
+                "d = \(d) on \(device): auto takes \(choice), \(fixed(ratio, 2)) times the seconds of \(solver)")
+            guard ratio <= autoWithin else {
+                throw SlowChoice(
+                    description: "d = \(d) on \(device): auto takes \(choice), which needs \(fixed(ratio, 2)) times "
+                        + "the seconds of \(solver); allowed are \(fixed(autoWithin, 2))")
+            }
+        }
     }
 
     private func observations() throws -> (HostSparseMatrix, HostSparseMatrix) {
@@ -89,7 +126,7 @@ struct ALSBenchmark: BenchmarkCase {
         let trainings = try prepare(devices, "als with solver \(options.solver.rawValue)") {
             try Training($0, data, options)
         }
-        let samples = try BenchmarkTiming.takingTurns(runs: flags.runs, trainings.map { training in training.iterate })
+        let samples = try BenchmarkTiming.takingTurns(flags, trainings.map { training in training.iterate })
         // All devices are judged after the same number of iterations.
         let last = trainings.map(\.trainer.iteration).max() ?? 0
         for training in trainings {
@@ -142,6 +179,11 @@ struct ALSBenchmark: BenchmarkCase {
             return seconds
         }
     }
+}
+
+/// What `--auto-within` fails with.
+private struct SlowChoice: Error, CustomStringConvertible {
+    let description: String
 }
 
 /// Operations and bytes of an iteration, by formula.

@@ -6,7 +6,8 @@ import Devices
 /// All benchmarks, in the order in which `apus bench all` runs them. A new one is registered here and nowhere else.
 enum BenchmarkCases {
     static let all: [any BenchmarkCase.Type] = [
-        GemmBenchmark.self, ALSBenchmark.self, TopKBenchmark.self, TransferBenchmark.self,
+        GemmBenchmark.self, ALSBenchmark.self, TopKBenchmark.self, ReadBenchmark.self, RecommendBenchmark.self,
+        TransferBenchmark.self,
     ]
 }
 
@@ -61,6 +62,12 @@ struct BenchmarkFlags: ParsableArguments {
     var output: String?
     @Option(help: "Draw a roofline and bars per device into this SVG file.")
     var plot: String?
+    @Flag(
+        help: """
+            Take turns with another program: say `ready` on standard output before each run, begin it on a line of \
+            standard input, and answer with its seconds.
+            """)
+    var paced = false
     @Option(help: "Records of an earlier run; exits with 1 when a figure is worse by more than noise.")
     var compare: String?
     @OptionGroup var global: GlobalOptions

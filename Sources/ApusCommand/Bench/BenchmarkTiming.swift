@@ -1,3 +1,4 @@
+import ArgumentParser
 import Core
 
 /// Times of equal runs.
@@ -47,16 +48,36 @@ enum BenchmarkTiming {
     }
 
     /// Times bodies that do the same on different devices. They take turns, so that a disturbance of the machine hits
-    /// all of them alike. Each answers the seconds of one run.
-    static func takingTurns(runs: Int, _ bodies: [() throws -> Double]) throws -> [Samples] {
+    /// all of them alike. Each answers the seconds of one run. With `--paced` another program takes its turns as well.
+    static func takingTurns(_ flags: BenchmarkFlags, _ bodies: [() throws -> Double]) throws -> [Samples] {
         var times = [[Double]](repeating: [], count: bodies.count)
-        for run in 0..<runs {
+        for run in 0..<flags.runs {
             for (place, body) in bodies.enumerated() {
-                if run >= runsOfLong, times[place][0] > longRunSeconds { continue }
+                if run >= runsOfLong, times[place][0] > longRunSeconds, !flags.paced { continue }
                 try Interruption.check()
-                times[place].append(try body())
+                if flags.paced { try Pace.wait(place) }
+                let seconds = try body()
+                if flags.paced { Pace.report(place, seconds) }
+                times[place].append(seconds)
             }
         }
         return times.map { Samples($0) }
+    }
+}
+
+/// The conversation of `--paced` by which another program and this one take turns: `ready N` when the run on the N-th
+/// device can begin, a line on standard input to begin it, `seconds N S` when it is done.
+private enum Pace {
+    static func wait(_ place: Int) throws {
+        Output.line("ready \(place)")
+        Output.finish()
+        guard readLine() != nil else {
+            throw ValidationError("--paced: standard input ended before the last run")
+        }
+    }
+
+    static func report(_ place: Int, _ seconds: Double) {
+        Output.line("seconds \(place) \(seconds)")
+        Output.finish()
     }
 }

@@ -53,7 +53,7 @@ struct GemmBenchmark: BenchmarkCase {
         let expected = oracle(a, b, bias)
         let operands = try prepare(devices, "gemm \(m) × \(k) × \(n)") { try Operands($0, a, b, bias) }
         let samples = try BenchmarkTiming.takingTurns(
-            runs: flags.runs, operands.map { operands in { try operands.run(atLeast: Self.secondsOfQueue) } })
+            flags, operands.map { operands in { try operands.run(atLeast: Self.secondsOfQueue) } })
         let operations = 2 * Double(m) * Double(k) * Double(n)
         let bytes = 4 * (Double(m) * Double(k) + Double(k) * Double(n) + Double(m) * Double(n))
         return try zip(operands, samples).map { operands, samples in

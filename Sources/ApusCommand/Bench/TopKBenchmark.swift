@@ -37,7 +37,7 @@ struct TopKBenchmark: BenchmarkCase {
         var records: [BenchmarkRecord] = []
         for k in count.numbers {
             for search in searches { try search.prepare(k) }
-            let samples = try BenchmarkTiming.takingTurns(runs: flags.runs, searches.map { search in search.run })
+            let samples = try BenchmarkTiming.takingTurns(flags, searches.map { search in search.run })
             let (m, n, d) = (Double(queries), Double(vectors), Double(dimensions))
             var reference: [Float] = []
             for (search, samples) in zip(searches, samples) {

@@ -31,7 +31,7 @@ struct TransferBenchmark: BenchmarkCase {
             let tables = try prepare(devices, "transfer") { try Tables($0, host) }
             for direction in ["upload", "download", "copy"] {
                 let samples = try BenchmarkTiming.takingTurns(
-                    runs: flags.runs, tables.map { tables in { try tables.run(direction) } })
+                    flags, tables.map { tables in { try tables.run(direction) } })
                 for (tables, samples) in zip(tables, samples) {
                     let bytes = Double(kibibytes << 10) * (direction == "copy" ? 2 : 1)
                     let result = try tables.device.stream.download(tables.target)

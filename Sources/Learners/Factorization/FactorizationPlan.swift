@@ -43,8 +43,10 @@ public struct FactorizationPlan: Sendable {
         }
         let longestRow = max(Self.longestRow(byUser), Self.longestRow(byItem))
         working += device.limits.computeUnits * 4 * Self.solverScratch(longestRow, columns)
-        // Pools of devices take up to an eighth more than they are asked for, so that freed buffers fit again.
         if device.identity.name != "cpu" {
+            // Products of OpenCL devices pack their operands: a chunk of a table and the basis.
+            working += 4 * columns * (min(chunk, max(users, items)) + columns)
+            // Pools of devices take up to an eighth more than they are asked for, so that freed buffers fit again.
             working += (working + tables) / 8
         }
         // The finished tables are copied out while those of the device are still there.
