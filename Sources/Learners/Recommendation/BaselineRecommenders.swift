@@ -18,6 +18,7 @@ public struct PopularItems: Recommender {
     public func topItems(
         for audience: Audience, count: Int, exclusions: HostSparseMatrix?, filter: ItemFilter
     ) throws -> TopItems {
+        guard count >= 1 else { throw ParameterError("count", "\(count) is below 1") }
         let permitted = order.filter(filter.permits)
         return fill(people: audience.count, count: count, exclusions: exclusions) { _, place in
             place < permitted.count ? (permitted[place], counts[Int(permitted[place])]) : nil
@@ -48,6 +49,7 @@ public struct RandomItems: Recommender {
     public func topItems(
         for audience: Audience, count: Int, exclusions: HostSparseMatrix?, filter: ItemFilter
     ) throws -> TopItems {
+        guard count >= 1 else { throw ParameterError("count", "\(count) is below 1") }
         let permitted = candidates.filter(filter.permits)
         let random = Philox(seed: seed, stream: 0x5241_4E44)
         // A stride coprime to the number of items, from a random start, walks over all of them once.

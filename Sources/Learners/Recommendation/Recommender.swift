@@ -108,6 +108,10 @@ public protocol Recommender {
 }
 
 extension Recommender {
+    public func scores(for audience: Audience, of items: HostSparseMatrix) throws -> [Float] {
+        throw ParameterError("model", "this kind of model does not score single items")
+    }
+
     public func similar(_ side: RecommenderSide, to rows: [Int32], count: Int) throws -> TopItems {
         throw ParameterError("model", "this kind of model does not compare \(side.rawValue)")
     }
