@@ -16,7 +16,8 @@ struct ApusCommand: ParsableCommand {
         version: ApusVersion.current,
         subcommands: [
             DevicesCommand.self, DoctorCommand.self, SynthCommand.self, ValidateCommand.self,
-            TrainCommand.self, ResumeCommand.self, EvaluateCommand.self, RecommendCommand.self, PredictCommand.self,
+            TrainCommand.self, ResumeCommand.self, EvaluateCommand.self, CompareCommand.self, RecommendCommand.self,
+            PredictCommand.self,
             SimilarCommand.self, InspectCommand.self, ExportCommand.self, BenchCommand.self,
         ])
 }

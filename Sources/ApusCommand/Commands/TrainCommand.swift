@@ -4,6 +4,7 @@ struct TrainCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "train", abstract: "Train a model from a file.",
         subcommands: [
-            TrainALSCommand.self, TrainNeighborsCommand.self, TrainEASECommand.self, TrainPopularCommand.self,
+            TrainALSCommand.self, TrainNeighborsCommand.self, TrainEASECommand.self, TrainBPRCommand.self,
+            TrainWARPCommand.self, TrainContentCommand.self, TrainPopularCommand.self, TrainHybridCommand.self,
         ])
 }

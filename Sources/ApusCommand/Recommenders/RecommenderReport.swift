@@ -77,6 +77,9 @@ struct RecommenderReport {
         switch kind {
         case "ease": "inverse of the Gram matrix by LAPACK; choice of the best items"
         case "neighbors": "products of sparse rows, choice of the best, scoring"
+        case "bpr": "gradient steps"
+        case "content": "vectors of the attributes"
+        case "hybrid": "blending"
         case "popular": "counting and ranking"
         default: nil
         }

@@ -5,6 +5,7 @@
 #include "MultiplyAdd.h"
 #include "Neighbors.h"
 #include "NormalEquations.h"
+#include "Pairwise.h"
 #include "Processor.h"
 #include "SparseLoops.h"
 #include "SparseOrder.h"

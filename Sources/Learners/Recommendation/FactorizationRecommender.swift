@@ -150,29 +150,11 @@ public final class FactorizationRecommender: Recommender {
     /// The `count` rows most similar to each given row, by cosine of the factors; the row itself is left out, and so
     /// are rows without interactions.
     public func similar(_ side: RecommenderSide, to rows: [Int32], count: Int) throws -> TopItems {
-        guard count >= 1 else { throw ParameterError("count", "\(count) is below 1") }
-        try checkIndices(rows, below: side == .users ? factors.users.rows : factors.items.rows, side.rawValue)
-        let d = factors.options.factors
-        let table = try stream.wrap(side == .users ? factors.users : factors.items).columns(0..<d)
-        let norms = try stream.allocate(rows: 1, columns: table.rows)
-        try stream.rowNorms(table, into: norms)
-        let normalized = try stream.allocate(rows: table.rows, columns: d)
-        try stream.scaleRows(table, by: norms, divide: true, into: normalized)
-        let queries = try stream.allocate(rows: rows.count, columns: d)
-        try stream.gather(normalized, rows: try stream.upload(rows), into: queries)
-        let known = side == .items ? itemCounts.map { $0 > 0 } : userDegrees.map { $0 > 0 }
-        let bias = try stream.upload(known.map { $0 ? Float(0) : -.infinity })
-        let itself = HostSparseMatrix(
-            rows: rows.count, columns: table.rows,
-            entries: rows.enumerated().map { (row: $0.offset, column: Int($0.element), value: 1) })
-        let indices = try stream.allocate(rows: rows.count, columns: count, .int32)
-        let scores = try stream.allocate(rows: rows.count, columns: count)
-        try stream.topK(
-            queries: queries, candidates: normalized, candidateBias: bias, exclusions: try stream.wrap(itself),
-            indices: indices, scores: scores)
-        return TopItems(
-            count: count, items: try stream.download(indices, as: Int32.self),
-            scores: try stream.download(scores, as: Float.self))
+        let table = try stream.wrap(side == .users ? factors.users : factors.items)
+        return try FactorSimilarity.nearest(
+            table: table.columns(0..<factors.options.factors), to: rows,
+            isKnown: side == .items ? itemCounts.map { $0 > 0 } : userDegrees.map { $0 > 0 }, count: count,
+            name: side.rawValue, stream: stream)
     }
 }
 

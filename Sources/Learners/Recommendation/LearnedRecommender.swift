@@ -59,7 +59,10 @@ public enum RecommenderKinds {
         FactorizationFactors.self,
         NeighborTable.self,
         EASEWeights.self,
+        PairwiseFactors.self,
+        ContentTable.self,
         PopularityTable.self,
+        HybridTable.self,
     ]
 
     /// The names, in order.
@@ -144,13 +147,11 @@ public struct RecommenderContext {
     }
 
     /// Threads for work that is the host's by its nature: those of a CPU-class device, else all processors.
-    public var threads: Int { HostThreads.count(stream) }
-}
+    public var threads: Int { Self.hostThreads(stream.device) }
 
-/// Threads for host work beside a device.
-enum HostThreads {
-    static func count(_ stream: Compute.Stream) -> Int {
-        stream.device.identity.deviceClass == .cpu
-            ? max(1, min(stream.device.limits.computeUnits, 256)) : Workers.processorCount
+    /// Threads for host work beside a device: those of a CPU-class device, else all processors.
+    public static func hostThreads(_ device: any Device) -> Int {
+        device.identity.deviceClass == .cpu
+            ? max(1, min(device.limits.computeUnits, 256)) : Workers.processorCount
     }
 }

@@ -66,8 +66,10 @@ public struct RecommenderEvaluator {
     ///
     /// Everyone's known history is folded in, also of users that took part in the training: so the figures say what
     /// the finished items are worth, and do not depend on what was stored for the users.
+    ///
+    /// - Parameter baselines: whether to judge popular and random items, too.
     public func evaluate(
-        _ learned: any LearnedRecommender, on heldOut: HeldOut, cutoffs: [Int]
+        _ learned: any LearnedRecommender, on heldOut: HeldOut, cutoffs: [Int], baselines: Bool = true
     ) throws -> Result {
         let recommender = try open(learned)
         if let mean = learned.ratingMean { return try evaluateRatings(recommender, mean: mean, heldOut) }
@@ -76,6 +78,7 @@ public struct RecommenderEvaluator {
         let task = RankingTask(audience: .histories(heldOut.known), known: heldOut.known, truth: heldOut.truth)
         let coverable = itemCounts.reduce(0) { $0 + ($1 > 0 ? 1 : 0) }
         let model = try evaluation.evaluate(recommender, on: task, coverableItems: coverable)
+        guard baselines else { return Result(metrics: model.metrics, baselines: [], evaluated: model.people) }
         let popular = try evaluation.evaluate(PopularItems(counts: itemCounts), on: task, coverableItems: coverable)
         let random = try evaluation.evaluate(
             RandomItems(counts: itemCounts, seed: evaluation.seed), on: task, coverableItems: coverable)

@@ -96,7 +96,8 @@ public struct NeighborLearner: RecommenderLearner {
         _ data: RecommenderData, stream: Stream, progress: ProgressHandler?
     ) throws -> any LearnedRecommender {
         try NeighborTable(
-            byUser: data.byUser, byItem: data.byItem, options: options, threads: HostThreads.count(stream),
+            byUser: data.byUser, byItem: data.byItem, options: options,
+            threads: RecommenderContext.hostThreads(stream.device),
             progress: progress)
     }
 }
