@@ -29,6 +29,14 @@ static const char sparse_cpu[] = {
 static const char top_k_cpu[] = {
 #embed "../../kernels/top_k_cpu.cl"
 };
+static const char clusters_cpu[] = {
+#embed "../../kernels/tiles_cpu.cl"
+    ,
+#embed "../../kernels/clusters_cpu.cl"
+};
+static const char clusters_gpu[] = {
+#embed "../../kernels/clusters_gpu.cl"
+};
 static const char gemm_gpu[] = {
 #embed "../../kernels/gemm_gpu.cl"
 };
@@ -56,6 +64,8 @@ static const struct {
     const char *text;
     size_t length;
 } table[] = {
+    ENTRY(clusters_cpu),
+    ENTRY(clusters_gpu),
     ENTRY(elementwise),
     ENTRY(gemm_cpu),
     ENTRY(gemm_gpu),

@@ -18,6 +18,8 @@ public enum Operation: Sendable {
     case observedScores(ObservedScores)
     case solveNormalEquations(SolveNormalEquations)
     case topK(TopK)
+    case assignNearest(AssignNearest)
+    case accumulateByLabel(AccumulateByLabel)
 
     /// Name of the primitive, as in certificates and messages.
     public var name: String { kind.rawValue }
@@ -40,6 +42,8 @@ public enum Operation: Sendable {
         case .observedScores: .observedScores
         case .solveNormalEquations: .solveNormalEquations
         case .topK: .topK
+        case .assignNearest: .assignNearest
+        case .accumulateByLabel: .accumulateByLabel
         }
     }
 }
@@ -48,6 +52,7 @@ public enum Operation: Sendable {
 public enum OperationKind: String, Sendable, CaseIterable {
     case fill, copy, gather, gemm, gram, sparseTimesDense, columnSums, rowNorms, scaleRows, randomUniform
     case residualTargets, observedLoss, observedScores, solveNormalEquations, topK
+    case assignNearest, accumulateByLabel
 }
 
 /// Every element of `output` becomes `value`.

@@ -86,6 +86,8 @@ final class CPUBackend: StreamBackend {
         case .observedScores(let arguments): observedScores(arguments)
         case .solveNormalEquations(let arguments): solveNormalEquations(arguments)
         case .topK(let arguments): topK(arguments)
+        case .assignNearest(let arguments): assignNearest(arguments)
+        case .accumulateByLabel(let arguments): accumulateByLabel(arguments)
         }
     }
 

@@ -44,6 +44,8 @@ public struct ConformanceSuite: Sendable {
         case .observedScores: ObservedCases.observedScores(sweep)
         case .solveNormalEquations: SolveCases.solveNormalEquations(sweep)
         case .topK: TopKCases.topK(sweep)
+        case .assignNearest: ClusterCases.assignNearest(sweep)
+        case .accumulateByLabel: ClusterCases.accumulateByLabel(sweep)
         }
     }
 

@@ -52,6 +52,16 @@ extension OracleBackend {
             let best = Oracle.topK(scores: sums.values, excluded: excluded, k: topK.k)
             try store(best.indices, to: topK.indices)
             try store(best.scores, to: topK.scores)
+        case .assignNearest(let assign):
+            let nearest = Oracle.nearest(try matrix(assign.points), try matrix(assign.centers))
+            try store(nearest.labels, to: assign.labels)
+            if let distances = assign.distances { try store(nearest.distances.map(Float.init), to: distances) }
+        case .accumulateByLabel(let accumulate):
+            let result = Oracle.accumulate(
+                try matrix(accumulate.points), labels: try integers(accumulate.labels),
+                weights: try vector(accumulate.weights), count: accumulate.totals.columns)
+            try store(result.sums, to: accumulate.sums)
+            try store(result.totals.map(Float.init), to: accumulate.totals)
         }
     }
 

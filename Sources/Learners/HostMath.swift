@@ -18,7 +18,7 @@ func secondsSince1970() -> Int64 { Int64(time(nil)) }
 func exponential(_ x: Double) -> Double { exp(x) }
 
 /// Natural logarithm in double precision.
-func naturalLog(_ x: Double) -> Double { log(x) }
+func logarithm(_ x: Double) -> Double { log(x) }
 
 /// Memory of the machine in bytes.
 func physicalMemoryBytes() -> Int { Int(sysconf(Int32(_SC_PHYS_PAGES))) * Int(sysconf(Int32(_SC_PAGESIZE))) }

@@ -68,6 +68,24 @@ enum CPUWorkload {
             }
         case .solveNormalEquations: try solve(stream)
         case .topK: try topK(stream)
+        case .assignNearest:
+            try [(9000, 300, 24), (70_000, 12, 4), (500, 40, 600)].flatMap { n, k, d throws in
+                let labels = try stream.allocate(rows: 1, columns: n, .int32)
+                return try one(stream, 1, n) { output throws in
+                    try stream.assignNearest(
+                        points: stream.upload(values(n, d)), centers: stream.upload(values(k, d)), labels: labels,
+                        distances: output)
+                } + [stream.download(labels, as: Int32.self).map { UInt32(bitPattern: $0) }]
+            }
+        case .accumulateByLabel:
+            try [(90_000, 30, 24), (9000, 5, 300)].flatMap { n, k, d throws in
+                try one(stream, k, d) { output throws in
+                    try stream.accumulateByLabel(
+                        points: stream.upload(values(n, d)), labels: stream.upload((0..<n).map { Int32($0 * 7 % k) }),
+                        weights: stream.upload(values(1, n)), sums: output,
+                        totals: stream.allocate(rows: 1, columns: k))
+                }
+            }
         }
     }
 

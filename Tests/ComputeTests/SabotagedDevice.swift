@@ -130,6 +130,8 @@ private final class SabotagedBackend: StreamBackend {
         case .observedScores(let x): (x.output, x.columnIndices)
         case .solveNormalEquations(let x): (x.solution, x.sparse.values)
         case .topK(let x): (x.indices, x.candidates)
+        case .assignNearest(let x): (x.labels, x.points)
+        case .accumulateByLabel(let x): (x.sums, x.points)
         }
     }
 

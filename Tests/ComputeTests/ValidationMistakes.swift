@@ -268,6 +268,40 @@ extension ValidationTests {
             let queries = try f.m(2, 4)
             try f.topK(queries: queries, candidates: try f.m(5, 4), scores: queries)
         },
+        Mistake("nearest centres, dimensions", "points 6 × 3, centers 2 × 4") { f throws(ComputeError) in
+            try f.stream.assignNearest(
+                points: try f.m(6, 3), centers: try f.m(2, 4), labels: try f.m(1, 6, .int32))
+        },
+        Mistake("nearest centres, labels of float32", "expects int32") { f throws(ComputeError) in
+            try f.stream.assignNearest(points: try f.m(6, 3), centers: try f.m(2, 3), labels: try f.m(1, 6))
+        },
+        Mistake("nearest centres, distances", "distances is 1 × 5, expected 1 × 6") { f throws(ComputeError) in
+            try f.stream.assignNearest(
+                points: try f.m(6, 3), centers: try f.m(2, 3), labels: try f.m(1, 6, .int32), distances: try f.m(1, 5))
+        },
+        Mistake("nearest centres, distances over the points", "overlaps") { f throws(ComputeError) in
+            let points = try f.m(3, 3)
+            try f.stream.assignNearest(
+                points: points, centers: try f.m(2, 3), labels: try f.m(1, 3, .int32), distances: points.rows(0..<1))
+        },
+        Mistake("sums by label, labels", "labels 1 × 5") { f throws(ComputeError) in
+            try f.stream.accumulateByLabel(
+                points: try f.m(6, 3), labels: try f.m(1, 5, .int32), sums: try f.m(2, 3), totals: try f.m(1, 2))
+        },
+        Mistake("sums by label, totals", "totals 1 × 3") { f throws(ComputeError) in
+            try f.stream.accumulateByLabel(
+                points: try f.m(6, 3), labels: try f.m(1, 6, .int32), sums: try f.m(2, 3), totals: try f.m(1, 3))
+        },
+        Mistake("sums by label, weights", "weights is 1 × 2, expected 1 × 6") { f throws(ComputeError) in
+            try f.stream.accumulateByLabel(
+                points: try f.m(6, 3), labels: try f.m(1, 6, .int32), weights: try f.m(1, 2), sums: try f.m(2, 3),
+                totals: try f.m(1, 2))
+        },
+        Mistake("sums by label over the points", "overlaps") { f throws(ComputeError) in
+            let points = try f.m(6, 3)
+            try f.stream.accumulateByLabel(
+                points: points, labels: try f.m(1, 6, .int32), sums: points.rows(0..<2), totals: try f.m(1, 2))
+        },
     ]
 }
 

@@ -6,5 +6,6 @@ struct TrainCommand: ParsableCommand {
         subcommands: [
             TrainALSCommand.self, TrainNeighborsCommand.self, TrainEASECommand.self, TrainBPRCommand.self,
             TrainWARPCommand.self, TrainContentCommand.self, TrainPopularCommand.self, TrainHybridCommand.self,
+            TrainKMeansCommand.self,
         ])
 }

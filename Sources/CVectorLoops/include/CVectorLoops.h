@@ -1,4 +1,5 @@
 #pragma once
+#include "ClusterLoops.h"
 #include "DelimitedText.h"
 #include "DenseLoops.h"
 #include "IdentifierTable.h"
@@ -9,5 +10,6 @@
 #include "Processor.h"
 #include "SparseLoops.h"
 #include "SparseOrder.h"
+#include "TableParsing.h"
 #include "TopKSelection.h"
 #include "TopKTiles.h"

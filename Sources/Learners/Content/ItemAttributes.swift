@@ -121,7 +121,7 @@ private struct AttributeBuilder {
         let described = Double(terms.count { !$0.isEmpty })
         for (term, count) in kept {
             numbers[term] = features.count
-            rarities[features.count] = Float(naturalLog(1 + described / Double(count)))
+            rarities[features.count] = Float(logarithm(1 + described / Double(count)))
             features.append(naming(term))
         }
         for item in terms.indices {

@@ -38,10 +38,10 @@ package struct ComparableRows: Sendable {
         let averageLength = Float(total / max(occupied, 1))
         let featureWeights: [Float]
         switch options.similarity {
-        case .tfidf: featureWeights = counts.map { Float(naturalLog(1 + occupied / Double(max($0, 1)))) }
+        case .tfidf: featureWeights = counts.map { Float(logarithm(1 + occupied / Double(max($0, 1)))) }
         case .bm25:
             featureWeights = counts.map { count in
-                Float(naturalLog(1 + (occupied - Double(count) + 0.5) / (Double(count) + 0.5)))
+                Float(logarithm(1 + (occupied - Double(count) + 0.5) / (Double(count) + 0.5)))
             }
         case .adjustedCosine:
             featureWeights = zip(sums, counts).map { Float($0 / Double(max($1, 1))) }

@@ -1,0 +1,29 @@
+/// For each row of `points` the row of `centers` at the smallest Euclidean distance, the lower index among equal ones,
+/// and the squared distance to it.
+///
+/// A point without a finite distance to any centre (a NaN, an overflow, no centres) gets label −1 and distance +∞.
+public struct AssignNearest: Sendable {
+    /// n × d
+    public let points: Matrix
+    /// k × d
+    public let centers: Matrix
+    /// 1 × n, int32
+    public let labels: Matrix
+    /// 1 × n: ‖point − centre‖², summed from the differences, without cancellation; nil when nobody wants it.
+    public let distances: Matrix?
+}
+
+/// For each label j: `sums[j, :] = Σ weights[i] · points[i, :]` and `totals[j] = Σ weights[i]` over the rows i with
+/// `labels[i] == j`, accumulated in wider precision and rounded once. Labels outside 0 ..< k belong to nobody.
+public struct AccumulateByLabel: Sendable {
+    /// n × d
+    public let points: Matrix
+    /// 1 × n, int32
+    public let labels: Matrix
+    /// 1 × n, or nil for 1.
+    public let weights: Matrix?
+    /// k × d
+    public let sums: Matrix
+    /// 1 × k
+    public let totals: Matrix
+}
