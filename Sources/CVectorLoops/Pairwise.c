@@ -74,9 +74,9 @@ APUS_INLINE int32_t worse_item(const apus_pairwise_model *m, const float *x, con
         int32_t other = negatives[below(four.word[t % 4], negative_count)];
         float score = row_dot(x, m->items + other * m->stride, m->stride) + m->biases[other];
         if (score <= better - 1 || has(own, own_count, other)) continue;
-        // The rank that so many trials speak for, by its logarithm.
+        // The rank that so many trials speak for, by its logarithm, as a share of the last rank's.
         float rank = (float)((m->item_count - 1) / (t + 1));
-        *weight = rank > 1 ? logf(rank) : 0;
+        *weight = rank > 1 ? logf(rank) / logf((float)m->item_count) : 0;
         return *weight > 0 ? other : -1;
     }
     return -1;

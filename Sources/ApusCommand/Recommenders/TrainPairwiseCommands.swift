@@ -52,20 +52,19 @@ struct PairwiseFlags: ParsableArguments {
     @Option(help: "Passes over the interactions (default: 60 for bpr, 30 for warp).")
     var iterations: Int?
     @Option(
-        name: .customLong("learning-rate"), help: "Above 0; falls to a tenth (default: 0.1 for bpr, 0.05 for warp).")
+        name: .customLong("learning-rate"), help: "Above 0; falls to a tenth (default: 0.1 for bpr, 0.02 for warp).")
     var learningRate: Float?
-    @Option(help: "From 0 up: weight of the squared factors.")
-    var regularization: Float = 0.01
+    @Option(help: "From 0 up: weight of the squared factors (default: 0.01 for bpr, 0.03 for warp).")
+    var regularization: Float?
     @Option(help: "How items that a user doesn't have are drawn: uniform, or popular by their interactions.")
     var negatives = NegativeSampling.uniform
 
     func options(_ loss: PairwiseLoss, seed: UInt64) throws -> PairwiseOptions {
-        var options = PairwiseOptions()
-        options.loss = loss
+        var options = PairwiseOptions(loss)
         options.factors = factors
-        options.iterations = iterations ?? (loss == .bpr ? 60 : 30)
-        options.learningRate = learningRate ?? (loss == .bpr ? 0.1 : 0.05)
-        options.regularization = regularization
+        if let iterations { options.iterations = iterations }
+        if let learningRate { options.learningRate = learningRate }
+        if let regularization { options.regularization = regularization }
         options.negatives = negatives
         options.seed = seed
         try options.validate()

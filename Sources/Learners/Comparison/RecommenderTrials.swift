@@ -92,16 +92,21 @@ public enum RecommenderTrials {
     }
 
     private static func pairs(_ seed: UInt64, _ loss: PairwiseLoss) -> [any RecommenderLearner] {
-        let forms: [(Float, Float, Int)] = [
-            (0.1, 0.01, 60), (0.05, 0.02, 60), (0.05, 0.005, 100), (0.1, 0.03, 60), (0.02, 0.01, 100),
-            (0.2, 0.02, 40), (0.05, 0.05, 60), (0.1, 0.003, 60),
-        ]
+        let forms: [(Float, Float, Int)] =
+            loss == .bpr
+            ? [
+                (0.1, 0.01, 60), (0.05, 0.01, 120), (0.1, 0.003, 60), (0.1, 0.02, 60), (0.05, 0.003, 60),
+                (0.2, 0.01, 40), (0.02, 0.01, 120), (0.1, 0.05, 60),
+            ]
+            : [
+                (0.02, 0.03, 30), (0.05, 0.03, 30), (0.02, 0.01, 30), (0.1, 0.1, 30), (0.02, 0.06, 60),
+                (0.05, 0.01, 20), (0.01, 0.03, 60), (0.05, 0.06, 40),
+            ]
         return forms.map { rate, regularization, iterations in
-            var options = PairwiseOptions()
-            options.loss = loss
-            options.learningRate = loss == .warp ? rate / 2 : rate
+            var options = PairwiseOptions(loss)
+            options.learningRate = rate
             options.regularization = regularization
-            options.iterations = loss == .warp ? iterations / 2 : iterations
+            options.iterations = iterations
             options.seed = seed
             return PairwiseLearner(options)
         }

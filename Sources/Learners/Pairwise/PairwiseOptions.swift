@@ -38,7 +38,11 @@ public struct PairwiseOptions: Codable, Sendable, Equatable {
     /// Seed of everything random.
     public var seed: UInt64 = 42
 
-    public init() {}
+    /// What does well for a loss.
+    public init(_ loss: PairwiseLoss = .bpr) {
+        self.loss = loss
+        if loss == .warp { (iterations, learningRate, regularization) = (30, 0.02, 0.03) }
+    }
 
     /// Throws ``ParameterError`` for the first value outside its range.
     public func validate() throws(ParameterError) {

@@ -23,9 +23,10 @@ import Testing
         ease.regularization = 20
         all.append(EASELearner(ease))
         for loss in PairwiseLoss.allCases {
-            var pairs = PairwiseOptions()
-            pairs.loss = loss
+            var pairs = PairwiseOptions(loss)
             pairs.factors = 8
+            pairs.learningRate = 0.1
+            pairs.iterations = 60
             all.append(PairwiseLearner(pairs))
         }
         if let hybrid = try? HybridLearner([all[0], all[1], all[3]], seed: 7) { all.append(hybrid) }

@@ -6,9 +6,9 @@ import Testing
 
 @Suite struct PairwiseTests {
     private static func options(_ loss: PairwiseLoss) -> PairwiseOptions {
-        var options = PairwiseOptions()
-        options.loss = loss
+        var options = PairwiseOptions(loss)
         options.factors = 12
+        options.learningRate = 0.1
         options.iterations = 8
         return options
     }
