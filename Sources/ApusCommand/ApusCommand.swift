@@ -16,9 +16,10 @@ struct ApusCommand: ParsableCommand {
         version: ApusVersion.current,
         subcommands: [
             DevicesCommand.self, DoctorCommand.self, SynthCommand.self, ValidateCommand.self,
-            TrainCommand.self, ResumeCommand.self, EvaluateCommand.self, CompareCommand.self, RecommendCommand.self,
-            PredictCommand.self,
-            SimilarCommand.self, InspectCommand.self, ExportCommand.self, BenchCommand.self,
+            TrainCommand.self, ResumeCommand.self, FoldInCommand.self, EvaluateCommand.self, RecommendCommand.self,
+            PredictCommand.self, SimilarCommand.self, InspectCommand.self, CompareCommand.self, TuneCommand.self,
+            ExplainCommand.self,
+            ReportCommand.self, ExportCommand.self, BenchCommand.self,
         ])
 }
 
@@ -26,7 +27,7 @@ struct ApusCommand: ParsableCommand {
 enum Program {
     static func main() {
         Interruption.install()
-        let arguments = Array(CommandLine.arguments.dropFirst())
+        let arguments = CompareCommand.route(Array(CommandLine.arguments.dropFirst()))
         do {
             let expanded = try EnvironmentDefaults.expand(arguments, for: ApusCommand.self)
             var command = try ApusCommand.parseAsRoot(expanded)

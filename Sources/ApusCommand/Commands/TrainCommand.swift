@@ -6,6 +6,8 @@ struct TrainCommand: ParsableCommand {
         subcommands: [
             TrainALSCommand.self, TrainNeighborsCommand.self, TrainEASECommand.self, TrainBPRCommand.self,
             TrainWARPCommand.self, TrainContentCommand.self, TrainPopularCommand.self, TrainHybridCommand.self,
-            TrainKMeansCommand.self,
+            TrainLinearCommand.self, TrainLogisticCommand.self, TrainSVMCommand.self,
+            TrainNaiveBayesCommand.self, TrainNeighboursCommand.self, TrainKMeansCommand.self,
+            TrainTreeCommand.self, TrainForestCommand.self, TrainBoostingCommand.self, TrainIsolationForestCommand.self,
         ])
 }

@@ -4,10 +4,10 @@ import Devices
 import Learners
 import Tables
 
-/// `apus compare`
-struct CompareCommand: ParsableCommand {
+/// `apus compare recommenders`: what `apus compare --interactions` runs.
+struct CompareRecommendersCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "compare",
+        commandName: "recommenders",
         abstract: "Judge recommenders against each other: same split, same number of trials, best first.",
         discussion: """
             Each recommender chooses its parameters from at most --trials forms, by users held out of the training \
@@ -17,7 +17,7 @@ struct CompareCommand: ParsableCommand {
             """ + AttributeFlags.discussion)
 
     @Option(help: "File of interactions: CSV, TSV or JSON Lines, plain, gzip or zstd; - is standard input.")
-    var interactions: String?
+    var interactions: String
     @OptionGroup var comparison: RecommenderComparisonFlags
     @OptionGroup var reading: ReadingFlags
     @OptionGroup var splitting: SplitFlags
@@ -27,12 +27,7 @@ struct CompareCommand: ParsableCommand {
     @OptionGroup var deviceOption: DeviceOption
     @OptionGroup var global: GlobalOptions
 
-    func validate() throws {
-        guard interactions != nil else { throw ValidationError("give --interactions FILE") }
-    }
-
     func run() throws {
-        guard let interactions else { return }
         try comparison.run(
             interactions, reading: reading, splitting: splitting, attributes: attributes, seed: seed,
             deviceOption: deviceOption, global: global)
