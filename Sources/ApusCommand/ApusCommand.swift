@@ -15,7 +15,7 @@ struct ApusCommand: ParsableCommand {
             """,
         version: ApusVersion.current,
         subcommands: [
-            DevicesCommand.self, DoctorCommand.self, SynthCommand.self, ValidateCommand.self,
+            DevicesCommand.self, DoctorCommand.self, TuneKernelsCommand.self, SynthCommand.self, ValidateCommand.self,
             TrainCommand.self, ResumeCommand.self, FoldInCommand.self, EvaluateCommand.self, RecommendCommand.self,
             PredictCommand.self, SimilarCommand.self, InspectCommand.self, CompareCommand.self, TuneCommand.self,
             ExplainCommand.self,

@@ -17,6 +17,8 @@ func secondsSince1970() -> Int64 { Int64(time(nil)) }
 /// eˣ in double precision.
 func exponential(_ x: Double) -> Double { exp(x) }
 
+/// cos x in double precision.
+func cosine(_ x: Double) -> Double { cos(x) }
 /// Natural logarithm in double precision.
 func logarithm(_ x: Double) -> Double { log(x) }
 
