@@ -27,7 +27,7 @@ struct ApusCommand: ParsableCommand {
 enum Program {
     static func main() {
         Interruption.install()
-        let arguments = Array(CommandLine.arguments.dropFirst())
+        let arguments = CompareCommand.route(Array(CommandLine.arguments.dropFirst()))
         do {
             let expanded = try EnvironmentDefaults.expand(arguments, for: ApusCommand.self)
             var command = try ApusCommand.parseAsRoot(expanded)

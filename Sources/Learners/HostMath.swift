@@ -22,6 +22,9 @@ func cosine(_ x: Double) -> Double { cos(x) }
 /// Natural logarithm in double precision.
 func logarithm(_ x: Double) -> Double { log(x) }
 
+/// Memory of the machine in bytes.
+func physicalMemoryBytes() -> Int { Int(sysconf(Int32(_SC_PHYS_PAGES))) * Int(sysconf(Int32(_SC_PAGESIZE))) }
+
 /// log(1 + x) in double precision, exact for small x.
 func logarithmOfOnePlus(_ x: Double) -> Double { log1p(x) }
 

@@ -5,27 +5,51 @@ import Learners
 /// `apus similar`
 struct SimilarCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "similar", abstract: "Find the items or users most similar to one, by cosine of the factors.")
+        commandName: "similar", abstract: "Find the items or users most similar to one, or the neighbors of all.",
+        discussion: """
+            With --model, as the model sees them: by the cosine of factors or attributes, by neighbors, by weights. \
+            With --interactions, straight from the data: the --count neighbors of every user or item, or of one.
+
+            """ + SimilarityFlags.discussion)
 
     @Option(help: "The model file.")
-    var model: String
+    var model: String?
     @Option(help: "An item.")
     var item: String?
     @Option(help: "A user.")
     var user: String?
     @Option(help: "How many.")
     var count = 10
+    @OptionGroup var rows: SimilarRowsFlags
+    @Option(help: "Write a CSV file (user or item,rank,neighbor,similarity) instead of printing; with --interactions.")
+    var output: String?
+    @OptionGroup var reading: ReadingFlags
     @OptionGroup var deviceOption: DeviceOption
     @OptionGroup var global: GlobalOptions
 
     func validate() throws {
         guard count >= 1 else { throw ValidationError("--count must be 1 or more, not \(count)") }
-        guard (item != nil) != (user != nil) else { throw ValidationError("give --item or --user") }
+        guard (model != nil) != (rows.interactions != nil) else {
+            throw ValidationError("give --model or --interactions")
+        }
+        if model != nil {
+            guard (item != nil) != (user != nil) else { throw ValidationError("give --item or --user") }
+            guard output == nil else { throw ValidationError("--output goes with --interactions") }
+        } else {
+            guard item == nil || rows.between == .items, user == nil || rows.between == .users else {
+                throw ValidationError("--user goes with --between users, --item with --between items")
+            }
+        }
     }
 
     func run() throws {
+        guard let model else {
+            return try rows.run(
+                rows.interactions ?? "", of: item ?? user, count: count, output: output, reading: reading,
+                deviceOption: deviceOption, global: global)
+        }
         let session = try ModelSession(path: model, device: deviceOption, global: global)
-        let side: FactorizationRecommender.Side = item != nil ? .items : .users
+        let side: RecommenderSide = item != nil ? .items : .users
         let row = try item.map(session.item) ?? session.user(user ?? "")
         let found = try session.recommender.similar(side, to: [row], count: count).row(0)
         func name(_ row: Int32) -> String {
