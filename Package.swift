@@ -29,13 +29,14 @@ let package = Package(
         .target(name: "ComputeOpenCL", dependencies: ["Core", "Compute", "COpenCL", "CKernels"]),
         .target(name: "Devices", dependencies: ["Core", "Compute", "ComputeCPU", "ComputeOpenCL"]),
         .target(name: "Tables", dependencies: ["Core", "CVectorLoops", "CZlib", "CZstandard"]),
+        .target(name: "Charts", dependencies: ["Core"]),
         .target(name: "Learners", dependencies: ["Core", "Compute", "Tables"]),
-        .target(name: "Apus", dependencies: ["Core", "Compute", "Devices", "Tables", "Learners"]),
+        .target(name: "Apus", dependencies: ["Core", "Compute", "Devices", "Tables", "Charts", "Learners"]),
         .target(name: "Conformance", dependencies: ["Core", "Compute"]),
         .executableTarget(
             name: "ApusCommand",
             dependencies: [
-                "Core", "Compute", "Devices", "Tables", "Learners", "Apus", "Conformance", "CVectorLoops",
+                "Core", "Compute", "Devices", "Tables", "Charts", "Learners", "Apus", "Conformance", "CVectorLoops",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ]),
@@ -44,6 +45,7 @@ let package = Package(
         .testTarget(
             name: "ComputeTests",
             dependencies: ["Core", "Compute", "ComputeCPU", "ComputeOpenCL", "Devices", "Conformance"]),
+        .testTarget(name: "ChartsTests", dependencies: ["Charts"]),
         .testTarget(name: "TablesTests", dependencies: ["Core", "Tables"]),
         .testTarget(
             name: "LearnersTests", dependencies: ["Core", "Compute", "Devices", "Tables", "Learners"],

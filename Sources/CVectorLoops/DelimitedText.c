@@ -1,21 +1,10 @@
 #define _GNU_SOURCE  // memrchr
 #include "include/DelimitedText.h"
+#include "ByteBits.h"
 #include "RowStoring.h"
 #include "VectorClones.h"
 #include <math.h>
 
-typedef uint8_t u8x64 __attribute__((ext_vector_type(64), aligned(1)));
-typedef _Bool b64 __attribute__((ext_vector_type(64)));
-
-// Bit k of the result is lane k of the comparison. A macro, because a vector argument would cross between functions
-// compiled for different instruction sets.
-#define APUS_BITS_OF(comparison)                                       \
-    ({                                                                 \
-        b64 lanes_ = __builtin_convertvector((comparison), b64);       \
-        uint64_t bits_;                                                \
-        memcpy(&bits_, &lanes_, 8);                                    \
-        bits_;                                                         \
-    })
 
 APUS_VECTOR_CLONES
 void apus_scan_block(const uint8_t *text, int64_t length, apus_block_bytes *result) {
@@ -142,11 +131,9 @@ int64_t apus_last_record_end(
     return last ? last + 1 - text : 0;
 }
 
-// Splits one record; `next` becomes the start of the following one. Fields beyond the format's count are counted only.
-static int32_t split_record(
-    apus_parser *parser, const uint8_t *p, const uint8_t *end, apus_field *fields, int64_t *count,
-    const uint8_t **next, apus_field *fault) {
-    const apus_row_format *format = parser->format;
+int32_t apus_split_record(
+    const apus_row_format *format, uint8_t *scratch, const uint8_t *p, const uint8_t *end, apus_field *fields,
+    int64_t *count, const uint8_t **next, apus_field *fault) {
     int64_t used = 0, n = 0;
     for (;;) {
         apus_field field;
@@ -162,7 +149,7 @@ static int32_t split_record(
             if (doubled && n < format->field_count) {
                 // The scratch is as large as the block, so that all fields of a record fit; 8 bytes between them are
                 // enough for the loads that reach back.
-                uint8_t *out = parser->scratch + 64 + used;
+                uint8_t *out = scratch + 64 + used;
                 uint8_t *start = out;
                 for (const uint8_t *q = open + 1; q < close; q++) {
                     *out++ = *q;
@@ -207,7 +194,7 @@ static const uint8_t *parse_record(
     int64_t count = 0;
     apus_field fault = {0, 0}, none = {0, 0};
     parser->report->rows_read++;
-    int32_t problem = split_record(parser, record, end, fields, &count, &next, &fault);
+    int32_t problem = apus_split_record(format, parser->scratch, record, end, fields, &count, &next, &fault);
     int32_t role = -1;
     if (!problem && count != format->field_count) problem = APUS_ROW_RAGGED;
     if (!problem) {

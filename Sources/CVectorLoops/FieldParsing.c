@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "FieldParsing.h"
+#include "TableFields.h"
 #include <locale.h>
 #include <math.h>
 #include <pthread.h>
@@ -160,4 +161,71 @@ int32_t apus_parse_time_slowly(const uint8_t *p, int64_t n, int32_t calendar, in
 
 int32_t apus_parse_time(const uint8_t *text, int64_t length, int32_t calendar, int64_t *result) {
     return apus_parse_time_slowly(text, length, calendar, result);
+}
+
+int32_t apus_parse_integer(const uint8_t *text, int64_t length, int64_t *result) {
+    // The quick way reads bytes before the text.
+    uint8_t copy[40] = {0};
+    if (length < 1 || length > 20) return 1;
+    memcpy(copy + 16, text, (size_t)length);
+    return apus_parse_integer_inline(copy + 16, length, result);
+}
+
+// Day and month, or month and day, then a year of four digits, and a time of day or none.
+static int32_t parse_day_and_month(const uint8_t *p, int64_t n, int32_t form, int64_t *result) {
+    int64_t i = 0;
+    int parts[3];
+    uint8_t separator = 0;
+    for (int k = 0; k < 3; k++) {
+        int64_t start = i;
+        int value = 0;
+        while (i < n && (unsigned)p[i] - '0' <= 9 && i - start < 4) value = value * 10 + (p[i++] - '0');
+        if (i == start || (k == 2 && i - start != 4) || (k < 2 && i - start > 2)) return APUS_ROW_NOT_A_TIME;
+        parts[k] = value;
+        if (k == 2) break;
+        if (i >= n || (p[i] != '/' && p[i] != '.' && p[i] != '-') || (k == 1 && p[i] != separator))
+            return APUS_ROW_NOT_A_TIME;
+        separator = p[i++];
+    }
+    int day = form == APUS_DATE_DAY_FIRST ? parts[0] : parts[1], month = form == APUS_DATE_DAY_FIRST ? parts[1] : parts[0];
+    if (month < 1 || month > 12 || day < 1 || day > month_days(parts[2], month)) return APUS_ROW_NOT_A_TIME;
+    // The rest as after a date that has the year first.
+    if (n - i > 40) return APUS_ROW_NOT_A_TIME;
+    uint8_t rewritten[64] = "1970-01-01";
+    memcpy(rewritten + 10, p + i, (size_t)(n - i));
+    if (n - i > 4 && rewritten[10] == ' ' && rewritten[12] == ':') {
+        // One digit for the hour.
+        memmove(rewritten + 12, rewritten + 11, (size_t)(n - i - 1));
+        rewritten[11] = '0';
+        n++;
+    }
+    int64_t time;
+    int32_t code = apus_parse_time_slowly(rewritten, 10 + n - i, 0, &time);
+    if (code) return code;
+    *result = days_from_civil(parts[2], month, day) * 86400 + time;
+    return APUS_ROW_FINE;
+}
+
+int32_t apus_parse_date(const uint8_t *p, int64_t n, int32_t form, int64_t *result) {
+    if (form == APUS_DATE_YEAR_FIRST) {
+        int year, month, day;
+        if (n == 10 && p[4] == '-' && p[7] == '-' && digits(p, 4, &year) && digits(p + 5, 2, &month)
+            && digits(p + 8, 2, &day)) {
+            if (month < 1 || month > 12 || day < 1 || day > month_days(year, month)) return APUS_ROW_NOT_A_TIME;
+            *result = days_from_civil(year, month, day) * 86400;
+            return APUS_ROW_FINE;
+        }
+    }
+    while (n > 0 && is_space(p[0])) p++, n--;
+    while (n > 0 && is_space(p[n - 1])) n--;
+    switch (form) {
+    case APUS_DATE_YEAR_FIRST:
+        if (n < 10 || (p[4] != '-' && p[4] != '/')) return APUS_ROW_NOT_A_TIME;
+        return apus_parse_time_slowly(p, n, 0, result);
+    case APUS_DATE_CALENDAR: return apus_parse_time_slowly(p, n, 1, result);
+    case APUS_DATE_SECONDS:
+        if (n < 1 || (n >= 10 && (p[4] == '-' || p[4] == '/'))) return APUS_ROW_NOT_A_TIME;
+        return apus_parse_time_slowly(p, n, 0, result);
+    default: return parse_day_and_month(p, n, form, result);
+    }
 }

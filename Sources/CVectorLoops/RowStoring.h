@@ -131,3 +131,9 @@ static inline int32_t apus_note_bad_row(
 }
 
 int32_t apus_parse_json_lines(apus_parser *parser, int64_t length);
+
+// Splits one record; `next` becomes the start of the following one. Fields beyond the format's count are counted only.
+// The scratch, for fields with doubled quotes, is as long as the text and has 64 bytes of margin on both sides.
+int32_t apus_split_record(
+    const apus_row_format *format, uint8_t *scratch, const uint8_t *p, const uint8_t *end, apus_field *fields,
+    int64_t *count, const uint8_t **next, apus_field *fault);

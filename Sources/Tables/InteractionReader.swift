@@ -169,7 +169,7 @@ final class ReadJob {
         var bytes = apus_block_bytes()
         let text = UnsafePointer(block.text)
         apus_scan_block(text, Int64(block.count), &bytes)
-        try checkEncoding(block, bytes)
+        try ReadJob.checkEncoding(block, bytes, path: path)
         var rows = BlockRows()
         rows.worker = number
         rows.lines = Int(bytes.newlines)
@@ -208,8 +208,8 @@ final class ReadJob {
         Int(apus_count_newlines(block.text, bad.record_offset + Int64(block.start)))
     }
 
-    private func checkEncoding(_ block: TextBlock, _ bytes: apus_block_bytes) throws {
-        let path = path
+    /// Throws ``PlacedError`` for text that is not UTF-8.
+    static func checkEncoding(_ block: TextBlock, _ bytes: apus_block_bytes, path: String) throws {
         if bytes.has_nul != 0 {
             let place = (0..<block.count).first { block.text[$0] == 0 } ?? 0
             throw PlacedError(block: block.number, line: Int(apus_count_newlines(block.text, Int64(place)))) {

@@ -14,7 +14,11 @@ struct OpenedText {
 
     /// - Throws: ``Core/DataError`` for an empty file, text in UTF-16 and damaged compression.
     init(_ file: FileSource, encoding: TextEncoding, report: inout ReadReport) throws {
-        let path = file.path
+        try self.init(file, path: file.path, encoding: encoding, report: &report)
+    }
+
+    /// As above, for bytes that come from somewhere else; `path` is for messages.
+    init(_ file: any ByteSource, path: String, encoding: TextEncoding, report: inout ReadReport) throws {
         let magic = try OpenedText.take(4, from: file)
         guard !magic.isEmpty else { throw DataError("the file is empty", file: path) }
         var source: any ByteSource = PrefixedSource(magic, then: file)

@@ -79,6 +79,13 @@ enum JSONKeys {
         return members(of: line)?.map(\.key)
     }
 
+    /// Members of the first objects; nil when the first line isn't one.
+    static func objects(in text: UnsafeBufferPointer<UInt8>, limit: Int) -> [[(key: String, value: String)]]? {
+        let lines = lines(of: text, limit: limit)
+        guard let first = lines.first, members(of: first) != nil else { return nil }
+        return lines.compactMap { members(of: $0) }
+    }
+
     /// Texts of the values of one key in the first objects.
     static func values(of key: String, in text: UnsafeBufferPointer<UInt8>, limit: Int) -> [String] {
         lines(of: text, limit: limit).compactMap { members(of: $0)?.first { $0.key == key }?.value }

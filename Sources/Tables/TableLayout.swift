@@ -94,7 +94,7 @@ struct TableLayout {
         calendarTimes = hasCalendarTimes(sample)
     }
 
-    private static func isJSON(_ sample: UnsafeBufferPointer<UInt8>, path: String) -> Bool {
+    static func isJSON(_ sample: UnsafeBufferPointer<UInt8>, path: String) -> Bool {
         var name = path.lowercased()
         for suffix in [".gz", ".zst", ".zstd"] where name.hasSuffix(suffix) { name.removeLast(suffix.count) }
         if name.hasSuffix(".jsonl") || name.hasSuffix(".ndjson") { return true }

@@ -8,5 +8,6 @@
 #include "Processor.h"
 #include "SparseLoops.h"
 #include "SparseOrder.h"
+#include "TableParsing.h"
 #include "TopKSelection.h"
 #include "TopKTiles.h"
