@@ -30,7 +30,7 @@ let package = Package(
         .target(name: "Devices", dependencies: ["Core", "Compute", "ComputeCPU", "ComputeOpenCL"]),
         .target(name: "Tables", dependencies: ["Core", "CVectorLoops", "CZlib", "CZstandard"]),
         .target(name: "Charts", dependencies: ["Core"]),
-        .target(name: "Learners", dependencies: ["Core", "Compute", "Tables"]),
+        .target(name: "Learners", dependencies: ["Core", "Compute", "Tables", "CVectorLoops"]),
         .target(name: "Apus", dependencies: ["Core", "Compute", "Devices", "Tables", "Charts", "Learners"]),
         .target(name: "Conformance", dependencies: ["Core", "Compute"]),
         .executableTarget(

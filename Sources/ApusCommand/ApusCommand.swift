@@ -17,7 +17,8 @@ struct ApusCommand: ParsableCommand {
         subcommands: [
             DevicesCommand.self, DoctorCommand.self, SynthCommand.self, ValidateCommand.self,
             TrainCommand.self, ResumeCommand.self, EvaluateCommand.self, RecommendCommand.self, PredictCommand.self,
-            SimilarCommand.self, InspectCommand.self, ExportCommand.self, BenchCommand.self,
+            SimilarCommand.self, IndexCommand.self, SegmentCommand.self, ChooseClustersCommand.self,
+            LookalikeCommand.self, InspectCommand.self, ExportCommand.self, BenchCommand.self,
         ])
 }
 

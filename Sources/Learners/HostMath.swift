@@ -19,3 +19,6 @@ func exponential(_ x: Double) -> Double { exp(x) }
 
 /// Natural logarithm in double precision.
 func logarithm(_ x: Double) -> Double { log(x) }
+
+/// Arc sine in double precision.
+func arcsine(_ x: Double) -> Double { asin(min(max(x, -1), 1)) }

@@ -5,25 +5,44 @@ import Learners
 /// `apus similar`
 struct SimilarCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "similar", abstract: "Find the items or users most similar to one, by cosine of the factors.")
+        commandName: "similar", abstract: "Find the items or users most similar to one, or the nearest vectors.",
+        discussion: """
+            Of a model: --item or --user, by the cosine of the factors. Among vectors: --vectors or --index, exact, with \
+            --queries or for every row.
+            """)
 
     @Option(help: "The model file.")
-    var model: String
+    var model: String?
     @Option(help: "An item.")
     var item: String?
     @Option(help: "A user.")
     var user: String?
     @Option(help: "How many.")
     var count = 10
+    @OptionGroup var vectors: SimilarVectorFlags
+    @Option(help: "Write a file instead of printing: CSV, or the rows found as NumPy (.npy) with vectors.")
+    var output: String?
     @OptionGroup var deviceOption: DeviceOption
     @OptionGroup var global: GlobalOptions
 
     func validate() throws {
         guard count >= 1 else { throw ValidationError("--count must be 1 or more, not \(count)") }
-        guard (item != nil) != (user != nil) else { throw ValidationError("give --item or --user") }
+        guard [model, vectors.vectors, vectors.index].compactMap({ $0 }).count == 1 else {
+            throw ValidationError("give one of --model, --vectors and --index")
+        }
+        guard model == nil || (item != nil) != (user != nil) else { throw ValidationError("give --item or --user") }
+        guard model != nil || (item == nil && user == nil) else {
+            throw ValidationError("--item and --user go with --model")
+        }
+        guard model == nil || output == nil else { throw ValidationError("--output goes with vectors") }
     }
 
     func run() throws {
+        guard let model else {
+            return try VectorSimilarityRun(
+                flags: vectors, count: count, output: output, device: deviceOption, global: global
+            ).run()
+        }
         let session = try ModelSession(path: model, device: deviceOption, global: global)
         let side: FactorizationRecommender.Side = item != nil ? .items : .users
         let row = try item.map(session.item) ?? session.user(user ?? "")
