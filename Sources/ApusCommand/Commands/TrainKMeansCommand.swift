@@ -150,7 +150,8 @@ extension TrainKMeansCommand {
         try SegmentModel(result: result, options: options, features: nil, provenance: provenance).save(to: output)
         if let labels {
             let input = PointsInput(
-                matrix: HostMatrix(rows: 0, columns: file.columns), identifiers: nil, table: nil, recipe: nil, names: nil)
+                matrix: HostMatrix(rows: 0, columns: file.columns), identifiers: nil, table: nil, recipe: nil,
+                names: nil)
             try LabelFile.write(result.labels, input: input, to: labels)
         }
         let report = ClusteringReport(

@@ -43,7 +43,8 @@ public struct StreamedKMeans {
         guard n >= k else { throw DataError("\(n) points can't form \(k) clusters", file: file.path) }
         guard d > 0 else { throw DataError("the points have no columns", file: file.path) }
         if let initialCenters, initialCenters.rows != k || initialCenters.columns != d {
-            throw DataError("the initial centres are \(initialCenters.rows) × \(initialCenters.columns); \(k) × \(d) are needed")
+            throw DataError(
+                "the initial centres are \(initialCenters.rows) × \(initialCenters.columns); \(k) × \(d) are needed")
         }
         let began = monotonicSeconds()
         let sample = try self.sample(file)
@@ -62,7 +63,8 @@ public struct StreamedKMeans {
                 .storage.array
         }
         let startSeconds = monotonicSeconds() - began
-        let reader = BlockReader(file: file, rowsOfBlock: max(1, blockBytes / (4 * d)), shift: shift, distance: options.distance)
+        let reader = BlockReader(
+            file: file, rowsOfBlock: max(1, blockBytes / (4 * d)), shift: shift, distance: options.distance)
         let loop = try BlockLoop(k: k, d: d, rows: min(reader.rowsOfBlock, n), stream: stream)
         var (history, seconds, refilled, converged) = ([Double](), [Double](), 0, false)
         while seconds.count < options.iterations && !converged {
@@ -122,7 +124,9 @@ public struct StreamedKMeans {
         try reader.forEach { block, firstRow in
             let (labels, distances) = try loop.run(block, stream: stream)
             guard accumulates else { return visit(labels, distances) }
-            for (place, sum) in try stream.download(loop.sums, as: Float.self).enumerated() { pass.sums[place] += Double(sum) }
+            for (place, sum) in try stream.download(loop.sums, as: Float.self).enumerated() {
+                pass.sums[place] += Double(sum)
+            }
             for (place, total) in try stream.download(loop.totals, as: Float.self).enumerated() {
                 pass.totals[place] += Double(total)
             }
