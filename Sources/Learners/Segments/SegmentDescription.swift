@@ -87,7 +87,7 @@ public struct SegmentDescriber {
                 name: name, differences: differences, rule: rule.text, ruleRecall: rule.recall,
                 rulePrecision: rule.precision, revenueShare: total.map { $0 == 0 ? 0 : sum / $0 },
                 center: Dictionary(
-                    numeric.map { ($0.name, Self.mean(members.map { row in $0.values[row] })) }
+                    numeric.map { one in (one.name, Self.mean(members.map { one.values[$0] })) }
                 ) { a, _ in a },
                 examples: near.map { identifiers[$0] })
         }

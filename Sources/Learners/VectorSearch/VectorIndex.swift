@@ -122,7 +122,7 @@ public struct VectorIndex: Sendable {
         }
         if let names, let old = identifiers {
             identifiers = IdentifierIndex(
-                strings: (0..<old.count).map { old[$0] } + added.map { names[$0] })
+                (0..<old.count).map { old[$0] } + added.map { names[$0] })
         }
         vectors = all
         return replaced
