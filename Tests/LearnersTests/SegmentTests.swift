@@ -95,7 +95,8 @@ import Testing
     @Test func silhouettes() {
         let points = HostMatrix(rows: 4, columns: 1, elements: [0, 1, 10, 12])
         let (mean, _) = Silhouette.mean(points, labels: [0, 0, 1, 1])
-        let expected = [1 - 1 / 11.0, 1 - 1 / 10.0, 1 - 2 / 9.5, 1 - 2 / 11.5].reduce(0, +) / 4
+        let values: [Double] = [1 - 1 / 11.0, 1 - 1 / 10.0, 1 - 2 / 9.5, 1 - 2 / 11.5]
+        let expected: Double = values.reduce(0, +) / 4
         #expect(abs(mean - expected) < 1e-12)
     }
 
