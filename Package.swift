@@ -23,14 +23,14 @@ let package = Package(
         .target(name: "CKernels"),
         .target(name: "CVectorLoops"),
 
-        .target(name: "Core"),
+        .target(name: "Core", dependencies: ["CVectorLoops"]),
         .target(name: "Compute", dependencies: ["Core"]),
         .target(name: "ComputeCPU", dependencies: ["Core", "Compute", "COpenBLAS", "CVectorLoops"]),
         .target(name: "ComputeOpenCL", dependencies: ["Core", "Compute", "COpenCL", "CKernels"]),
         .target(name: "Devices", dependencies: ["Core", "Compute", "ComputeCPU", "ComputeOpenCL"]),
         .target(name: "Tables", dependencies: ["Core", "CVectorLoops", "CZlib", "CZstandard"]),
         .target(name: "Charts", dependencies: ["Core"]),
-        .target(name: "Learners", dependencies: ["Core", "Compute", "Tables", "CVectorLoops"]),
+        .target(name: "Learners", dependencies: ["Core", "Compute", "Tables", "Charts", "CVectorLoops"]),
         .target(name: "Apus", dependencies: ["Core", "Compute", "Devices", "Tables", "Charts", "Learners"]),
         .target(name: "Conformance", dependencies: ["Core", "Compute"]),
         .executableTarget(

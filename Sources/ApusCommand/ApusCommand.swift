@@ -16,9 +16,12 @@ struct ApusCommand: ParsableCommand {
         version: ApusVersion.current,
         subcommands: [
             DevicesCommand.self, DoctorCommand.self, SynthCommand.self, ValidateCommand.self,
-            TrainCommand.self, ResumeCommand.self, EvaluateCommand.self, RecommendCommand.self, PredictCommand.self,
-            SimilarCommand.self, IndexCommand.self, SegmentCommand.self, ChooseClustersCommand.self,
-            LookalikeCommand.self, InspectCommand.self, ExportCommand.self, BenchCommand.self,
+            TrainCommand.self, ResumeCommand.self, FoldInCommand.self, EvaluateCommand.self, RecommendCommand.self,
+            PredictCommand.self, SimilarCommand.self, IndexCommand.self, SegmentCommand.self,
+            ChooseClustersCommand.self,
+            LookalikeCommand.self, InspectCommand.self, CompareCommand.self, TuneCommand.self,
+            ExplainCommand.self,
+            ReportCommand.self, ExportCommand.self, BenchCommand.self,
         ])
 }
 

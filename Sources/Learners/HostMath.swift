@@ -22,3 +22,14 @@ func logarithm(_ x: Double) -> Double { log(x) }
 
 /// Arc sine in double precision.
 func arcsine(_ x: Double) -> Double { asin(min(max(x, -1), 1)) }
+
+/// log(1 + x) in double precision, exact for small x.
+func logarithmOfOnePlus(_ x: Double) -> Double { log1p(x) }
+
+/// The logarithm of the gamma function, for positive numbers.
+func logGamma(_ x: Double) -> Double { lgamma(x) }
+
+/// Φ and φ: the standard normal distribution and its density.
+func normalDistribution(_ x: Double) -> (distribution: Double, density: Double) {
+    (0.5 * erfc(-x / 2.0.squareRoot()), exp(-x * x / 2) / (2 * Double.pi).squareRoot())
+}

@@ -6,33 +6,29 @@ import Tables
 /// `apus predict` for models of clusters: where new rows belong.
 struct ClusterPrediction {
     let modelPath: String
-    let dataPath: String
-    let points: PointsFlags
+    let data: ModelDataFlags
+    let identifier: String?
     let output: String?
     let device: DeviceOption
     let global: GlobalOptions
 
-    /// Whether a file holds a model of clusters.
-    static func isClusterModel(_ path: String) throws -> Bool {
-        let kind = try SafetensorsFile(path: path).metadata["apus_kind"]
-        return kind == SegmentModel.kind || kind == DensityModel.kind
-    }
-
     func run() throws {
         if let output { try OutputFolder.check(output) }
+        let dataPath = data.data ?? ""
+        var options = TableReadOptions()
+        options.delimiter = data.delimiter == "\\t" ? "\t" : data.delimiter
+        options.types = try TableFlags.types(data.types)
         let input: PointsInput
         let labels: [Int32]
         var distances: [Float]?
         var names: [String] = []
         if try SafetensorsFile(path: modelPath).metadata["apus_kind"] == DensityModel.kind {
             let model = try DensityModel(path: modelPath)
-            input = try points.read(dataPath, recipe: model.recipe)
-            try check(input, model.recipe)
+            input = try PointsInput.read(dataPath, recipe: model.recipe, options: options, identifier: identifier)
             labels = try SimilarVectorFlags.about(dataPath) { try model.assign(input.matrix) }
         } else {
             let model = try SegmentModel(path: modelPath)
-            input = try points.read(dataPath, recipe: model.recipe)
-            try check(input, model.recipe)
+            input = try PointsInput.read(dataPath, recipe: model.recipe, options: options, identifier: identifier)
             names = model.segmentNames
             let stream = try device.open(global).makeStream()
             let assigned = try SimilarVectorFlags.about(dataPath) { try model.assign(input.matrix, stream: stream) }
@@ -81,16 +77,6 @@ struct ClusterPrediction {
         } else {
             Output.line(CSV.row(header).trimmingSuffix("\n"))
             for row in labels.indices { Output.line(CSV.row(fields(row)).trimmingSuffix("\n")) }
-        }
-    }
-
-    private func check(_ input: PointsInput, _ recipe: FittedRecipe?) throws {
-        if recipe != nil && input.recipe == nil {
-            throw DataError(
-                "the model was trained on a table with named columns; give one, not a NumPy file", file: dataPath)
-        }
-        if recipe == nil && input.recipe != nil {
-            throw DataError("the model was trained on a NumPy file; give one", file: dataPath)
         }
     }
 }

@@ -51,7 +51,7 @@ struct SegmentDataFlags: ParsableArguments {
     ) {
         guard let interactions else {
             let path = points.data ?? ""
-            return (try points.read(path, recipe: recipe), nil, path)
+            return (try points.read(path), nil, path)
         }
         return try SimilarVectorFlags.about(interactions) {
             var options = TableReadOptions()
@@ -71,7 +71,7 @@ struct SegmentDataFlags: ParsableArguments {
                     + (summary.later > 0 ? ", \(summary.later) after the date left out" : ""))
             var flags = points
             flags.id = summary.table.columnNames[0]
-            let input = try flags.input(summary.table, recipe: recipe, scaling: PurchaseSummary.recipe)
+            let input = try flags.input(summary.table, scaling: PurchaseSummary.recipe)
             return (input, "spending", interactions)
         }
     }

@@ -20,46 +20,24 @@ struct PointsFlags: ParsableArguments {
     @Flag(name: .customLong("no-scale"), help: "Leave numbers as they are; tables are standardised otherwise.")
     var noScale = false
 
-    private static let idNames = ["id", "customer", "customer_id", "customerid", "user", "user_id", "userid", "name"]
-
-    /// Rows with their features, fitted by the recipe of distances or by that of a model.
-    func read(_ path: String, recipe: FittedRecipe? = nil) throws -> PointsInput {
+    /// Rows with their features, by the recipe of distances.
+    func read(_ path: String) throws -> PointsInput {
         if path.hasSuffix(".npy") {
             let matrix = try NumPyFile(path: path).matrix()
             return PointsInput(matrix: matrix, identifiers: nil, table: nil, recipe: nil, names: nil)
         }
         var options = TableReadOptions()
-        options.delimiter = delimiter
-        for entry in types {
-            let parts = entry.split(separator: "=", maxSplits: 1).map(String.init)
-            guard parts.count == 2, let type = ColumnType(rawValue: parts[1]) else {
-                throw ValidationError(
-                    "--type wants COLUMN=TYPE, with a type of \(ColumnType.allCases.map(\.rawValue).joined(separator: ", "))"
-                )
-            }
-            options.types[parts[0]] = type
-        }
+        options.delimiter = delimiter == "\\t" ? "\t" : delimiter
+        options.types = try TableFlags.types(types)
         return try SimilarVectorFlags.about(path) {
-            try input(TableReader.read(path, options: options), recipe: recipe)
+            try input(TableReader.read(path, options: options))
         }
     }
 
     /// The same for a table that is there already.
-    func input(
-        _ table: Table, recipe given: FittedRecipe? = nil, scaling: Recipe? = nil
-    ) throws -> PointsInput {
+    func input(_ table: Table, scaling: Recipe? = nil) throws -> PointsInput {
         guard table.rowCount > 0 else { throw DataError("there are no rows") }
-        let name =
-            try id.map { try table.column($0).name }
-            ?? table.columnNames.first { Self.idNames.contains($0.lowercased()) }
-        let identifiers = name.flatMap { table[$0] }.map { column in
-            (0..<table.rowCount).map { column.text($0) ?? "" }
-        }
-        if let given {
-            let features = try given.apply(table)
-            return PointsInput(
-                matrix: features.dense, identifiers: identifiers, table: table, recipe: given, names: features.names)
-        }
+        let (name, identifiers) = try PointsInput.identifiers(table, column: id)
         var used = table
         if let features { used = try table.selecting(Self.list(features)) }
         if let drop { used = try used.dropping(Self.list(drop)) }
@@ -99,6 +77,39 @@ struct PointsInput {
     let names: [String]?
     /// The columns that features were made of.
     var described: Table?
+
+    private static let idNames = ["id", "customer", "customer_id", "customerid", "user", "user_id", "userid", "name"]
+
+    /// The column that names rows, given or found, and its values.
+    static func identifiers(_ table: Table, column: String?) throws -> (name: String?, values: [String]?) {
+        let name =
+            try column.map { try table.column($0).name }
+            ?? table.columnNames.first { idNames.contains($0.lowercased()) }
+        let values = name.flatMap { table[$0] }.map { column in
+            (0..<table.rowCount).map { column.text($0) ?? "" }
+        }
+        return (name, values)
+    }
+
+    /// Rows for a model: as its recipe makes features of a table, or a NumPy file for models without one.
+    static func read(
+        _ path: String, recipe: FittedRecipe?, options: TableReadOptions, identifier: String?
+    ) throws -> PointsInput {
+        guard let recipe else {
+            guard path.hasSuffix(".npy") else {
+                throw DataError("the model was trained on a NumPy file; give one", file: path)
+            }
+            return PointsInput(
+                matrix: try NumPyFile(path: path).matrix(), identifiers: nil, table: nil, recipe: nil, names: nil)
+        }
+        return try SimilarVectorFlags.about(path) {
+            let table = try TableReader.read(path, options: recipe.readOptions(options))
+            let features = try recipe.apply(table)
+            return PointsInput(
+                matrix: features.dense, identifiers: try identifiers(table, column: identifier).values, table: table,
+                recipe: recipe, names: features.names)
+        }
+    }
 
     /// The name of a row: its identifier, or its number from 0.
     func name(_ row: Int) -> String { identifiers?[row] ?? String(row) }
