@@ -349,7 +349,7 @@ int64_t apus_density_tree(const float *points, int64_t stride, int64_t count, in
     return b.leaves;
 }
 
-void apus_sort_keys(int64_t *keys, int32_t *numbers, int64_t count, int32_t bits, int64_t *key_scratch,
+void apus_density_sort(int64_t *keys, int32_t *numbers, int64_t count, int32_t bits, int64_t *key_scratch,
                     int32_t *number_scratch) {
     int64_t *from = keys, *to = key_scratch;
     int32_t *from_numbers = numbers, *to_numbers = number_scratch;

@@ -46,7 +46,7 @@ struct SegmentDataFlags: ParsableArguments {
     }
 
     /// The rows, and the column of the revenue where one is known.
-    func read(_ global: GlobalOptions, recipe: FittedRecipe? = nil) throws -> (
+    func read(_ global: GlobalOptions) throws -> (
         input: PointsInput, revenue: String?, path: String
     ) {
         guard let interactions else {

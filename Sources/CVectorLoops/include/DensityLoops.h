@@ -62,5 +62,5 @@ int64_t apus_density_tree(const float *points, int64_t stride, int64_t count, in
                           int64_t *leaf_starts, int64_t *tree, double *tree_bounds, int64_t *node_count);
 
 /// Sorts n pairs of keys (0 ... 2^bits - 1) and numbers by key, keeping the order of equal ones. Scratch of n each.
-void apus_sort_keys(int64_t *keys, int32_t *numbers, int64_t count, int32_t bits, int64_t *key_scratch,
+void apus_density_sort(int64_t *keys, int32_t *numbers, int64_t count, int32_t bits, int64_t *key_scratch,
                     int32_t *number_scratch);

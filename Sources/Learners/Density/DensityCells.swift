@@ -57,7 +57,7 @@ final class DensityCells {
                 largest = max(largest, key)
             }
             let numbers = HostBuffer<Int32>(uninitializedCount: n)
-            apus_sort_keys(
+            apus_density_sort(
                 keys.baseAddress, order.baseAddress, Int64(n), Int32(64 - largest.leadingZeroBitCount),
                 scratch.baseAddress, numbers.baseAddress)
             var (cells, starts): ([Int64], [Int64]) = ([], [])
