@@ -8,7 +8,7 @@ enum BenchmarkCases {
     static let all: [any BenchmarkCase.Type] = [
         GemmBenchmark.self, ALSBenchmark.self, KMeansBenchmark.self, TopKBenchmark.self, NeighborsBenchmark.self,
         ReadBenchmark.self,
-        RecommendBenchmark.self, LearnerBenchmark.self, TransferBenchmark.self,
+        RecommendBenchmark.self, LearnerBenchmark.self, NetBenchmark.self, TransferBenchmark.self,
     ]
 }
 
