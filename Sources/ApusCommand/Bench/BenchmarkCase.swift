@@ -105,7 +105,7 @@ struct BenchmarkDevice {
         let intensity = operations / bytes
         return BenchmarkRecord(
             benchmark: benchmark, subject: subject, origin: origin, sizes: sizes, settings: settings,
-            runs: samples.count, medianSeconds: samples.median, quartiles: samples.quartiles,
+            runs: samples.count, samples: samples.all, medianSeconds: samples.median, quartiles: samples.quartiles,
             gflops: operations > 0 ? gflops : nil, gigabytesPerSecond: rate,
             operationsPerByte: operations > 0 ? intensity : nil,
             percentOfLimit: percentOfLimit ?? (100 * gflops / limits.roof(operationsPerByte: intensity)),
