@@ -6,7 +6,8 @@ import Devices
 /// All benchmarks, in the order in which `apus bench all` runs them. A new one is registered here and nowhere else.
 enum BenchmarkCases {
     static let all: [any BenchmarkCase.Type] = [
-        GemmBenchmark.self, ALSBenchmark.self, KMeansBenchmark.self, TopKBenchmark.self, ReadBenchmark.self,
+        GemmBenchmark.self, ALSBenchmark.self, KMeansBenchmark.self, TopKBenchmark.self, NeighborsBenchmark.self,
+        ReadBenchmark.self,
         RecommendBenchmark.self, LearnerBenchmark.self, NetBenchmark.self, TransferBenchmark.self,
     ]
 }

@@ -55,6 +55,15 @@ struct PredictCommand: ParsableCommand {
                 modelPath: model, data: data, top: top, identifier: identifier, output: output, global: global
             ).run()
         }
+        if kind == .clusters {
+            guard reasons == 0, top == nil else {
+                throw ValidationError("--reasons and --top need a model that predicts a column")
+            }
+            return try ClusterPrediction(
+                modelPath: model, data: data, identifier: identifier, output: output, device: deviceOption,
+                global: global
+            ).run()
+        }
         if kind == .table {
             return try TablePrediction(
                 modelPath: model, data: data, top: top, identifier: identifier, reasons: reasons, output: output,

@@ -5,10 +5,12 @@ import Learners
 /// `apus similar`
 struct SimilarCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "similar", abstract: "Find the items or users most similar to one, or the neighbors of all.",
+        commandName: "similar",
+        abstract: "Find the items or users most similar to one, the neighbors of all, or the nearest vectors.",
         discussion: """
             With --model, as the model sees them: by the cosine of factors or attributes, by neighbors, by weights. \
-            With --interactions, straight from the data: the --count neighbors of every user or item, or of one.
+            With --interactions, straight from the data: the --count neighbors of every user or item, or of one. \
+            Among vectors (--vectors, --index): exact, with --queries or for every row.
 
             """ + SimilarityFlags.discussion)
 
@@ -20,8 +22,9 @@ struct SimilarCommand: ParsableCommand {
     var user: String?
     @Option(help: "How many.")
     var count = 10
+    @OptionGroup var vectors: SimilarVectorFlags
     @OptionGroup var rows: SimilarRowsFlags
-    @Option(help: "Write a CSV file (user or item,rank,neighbor,similarity) instead of printing; with --interactions.")
+    @Option(help: "Write a CSV file (user or item,rank,neighbor,similarity) instead of printing; not with --model.")
     var output: String?
     @OptionGroup var reading: ReadingFlags
     @OptionGroup var deviceOption: DeviceOption
@@ -29,21 +32,28 @@ struct SimilarCommand: ParsableCommand {
 
     func validate() throws {
         guard count >= 1 else { throw ValidationError("--count must be 1 or more, not \(count)") }
-        guard (model != nil) != (rows.interactions != nil) else {
-            throw ValidationError("give --model or --interactions")
+        guard [model, rows.interactions, vectors.vectors, vectors.index].compactMap({ $0 }).count == 1 else {
+            throw ValidationError("give one of --model, --interactions, --vectors and --index")
         }
         if model != nil {
             guard (item != nil) != (user != nil) else { throw ValidationError("give --item or --user") }
-            guard output == nil else { throw ValidationError("--output goes with --interactions") }
-        } else {
+            guard output == nil else { throw ValidationError("--output goes with --interactions and vectors") }
+        } else if rows.interactions != nil {
             guard item == nil || rows.between == .items, user == nil || rows.between == .users else {
                 throw ValidationError("--user goes with --between users, --item with --between items")
             }
+        } else {
+            guard item == nil, user == nil else { throw ValidationError("--item and --user are not for vectors") }
         }
     }
 
     func run() throws {
         guard let model else {
+            guard rows.interactions != nil else {
+                return try VectorSimilarityRun(
+                    flags: vectors, count: count, output: output, device: deviceOption, global: global
+                ).run()
+            }
             return try rows.run(
                 rows.interactions ?? "", of: item ?? user, count: count, output: output, reading: reading,
                 deviceOption: deviceOption, global: global)

@@ -8,6 +8,7 @@ struct TrainCommand: ParsableCommand {
             TrainWARPCommand.self, TrainContentCommand.self, TrainPopularCommand.self, TrainHybridCommand.self,
             TrainLinearCommand.self, TrainLogisticCommand.self, TrainSVMCommand.self,
             TrainNaiveBayesCommand.self, TrainNeighboursCommand.self, TrainNetCommand.self, TrainKMeansCommand.self,
+            TrainDensityCommand.self,
             TrainTreeCommand.self, TrainForestCommand.self, TrainBoostingCommand.self, TrainIsolationForestCommand.self,
         ])
 }
