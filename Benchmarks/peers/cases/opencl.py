@@ -1,12 +1,13 @@
 """The OpenCL device: products against OpenBLAS and CLBlast, factorization against our CPU device, the second start."""
 import ctypes
+import json
 import os
 import subprocess
 import tempfile
 import time
 
 from cases.gemm import openblas
-from harness import PAIRS, THREADS, Paced, apus, case, data, devices, in_turns, timed
+from harness import PAIRS, ROOT, THREADS, Paced, apus, case, data, devices, in_turns, timed
 
 # What a user of OpenBLAS would write in C: a loop over small products, and a pass over a result on all threads.
 LOOPS = r"""
@@ -213,3 +214,36 @@ def opencl_start(record):
         extra = sorted(o - c for o, c in zip(opencl, cpu))[len(cpu) // 2]
         record.at_most("longer than on the CPU device", extra, 0.150, "s", device=device,
                        cpu_all=cpu, opencl_all=opencl)
+
+
+@case("opencl-devices", "The OpenCL device", "Certificate and roofline of this machine's devices")
+def opencl_devices(record):
+    """`apus doctor --device opencl --certificate Benchmarks/results/certificate-pocl.json` checks every operation against
+    double precision and measures it; then `apus bench` sets gemm, ALS, top-k and transfers of all devices beside each other.
+    PoCL runs the OpenCL kernels on the CPU's own cores, so that both devices have the same limits here. No GPU has been tried
+    yet; `scripts/gpu-check` makes the record of one.
+
+    ![Roofline, and bars of the CPU device and PoCL](plots/devices.svg)"""
+    device = gpu_or_pocl()
+    certificate = ROOT / "Benchmarks" / "results" / "certificate-pocl.json"
+    apus("doctor", "--device", device, "--threads", THREADS, "--quiet", "--certificate", certificate)
+    found = json.loads(certificate.read_text())
+    failures = sum(x["failures"] for x in found["operations"])
+    record.at_most(f"failed cases of {sum(x['cases'] for x in found['operations'])}", failures, 0, "", device=device)
+    worst = max(found["operations"], key=lambda x: x["worst_deviation_over_tolerance"])
+    record.at_most(f"largest deviation in relation to its tolerance ({worst['operation']})",
+                   worst["worst_deviation_over_tolerance"], 1, "", device=device)
+    record.details["percent of limit"] = {
+        x["operation"]: round(x["speed"]["percent_of_limit"], 1) for x in found["operations"] if x.get("speed")}
+    plot = ROOT / "docs" / "plots" / "devices.svg"
+    plot.parent.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        files = []
+        for place, arguments in enumerate((
+                ("gemm", "--sizes", "128,256,512,1024,2048,4096", "--shapes", "100000x64x256"),
+                ("gemm", "--sizes", "64", "--batch", 256), ("als", "--factors", "64", "--solver", "cg"),
+                ("topk", "--vectors", 100_000), ("transfer",))):
+            files.append(os.path.join(folder, f"{place}.json"))
+            apus("bench", *arguments, "--device", "cpu", "--device", device, "--threads", THREADS, "--runs", 5, "--quiet",
+                 "--output", files[-1])
+        apus("bench", "merge", *files, "--plot", plot)
