@@ -19,7 +19,7 @@ struct ApusCommand: ParsableCommand {
             TrainCommand.self, ResumeCommand.self, FoldInCommand.self, EvaluateCommand.self, RecommendCommand.self,
             PredictCommand.self, SimilarCommand.self, InspectCommand.self, CompareCommand.self, TuneCommand.self,
             ExplainCommand.self,
-            ReportCommand.self, ExportCommand.self, BenchCommand.self,
+            ReportCommand.self, ExportCommand.self, ExplainArchitectureCommand.self, BenchCommand.self,
         ])
 }
 
