@@ -29,9 +29,12 @@ struct ExportCommand: ParsableCommand {
         }
         try OutputFolder.check(output + "/x")
         let model = try RecommenderModel(path: model)
+        guard let factors = model.factors else {
+            throw DataError("a model of kind `\(model.kind)` has no factor tables to export", file: self.model)
+        }
         var written: [String] = []
         for (side, table, names) in [
-            ("user", model.factors.users, model.users), ("item", model.factors.items, model.items),
+            ("user", factors.users, model.users), ("item", factors.items, model.items),
         ] {
             let path = "\(output)/\(side)_factors.\(format.rawValue)"
             switch format {
