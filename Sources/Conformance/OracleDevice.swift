@@ -30,9 +30,11 @@ public final class OracleDevice: Device {
         self.unsupportedOperations = unsupportedOperations
     }
 
+    public var productPrecisions: Set<ProductPrecision> { Set(ProductPrecision.allCases) }
     public var denseSolver: any DenseSolver { OracleDenseSolver() }
     public var allocatedBytes: Int { allocated.withLock { $0 } }
     public var compileSeconds: Double { 0 }
+    public var fusedOperations: Set<OperationKind> { [.perceptronSteps] }
 
     public func makeBackend() throws(ComputeError) -> any StreamBackend { OracleBackend(device: self) }
 
