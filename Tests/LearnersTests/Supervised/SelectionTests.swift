@@ -77,7 +77,7 @@ import Testing
     @Test func contributionsAddUpToTheScore() throws {
         let data = try SupervisedTables.supervised(SupervisedTables.churn(rows: 300))
         for learner in [LogisticRegression(), NaiveBayes()] as [any SupervisedLearner] {
-            let pipeline = try TablePipeline(learner: learner).fit(data, context: cpuContext())
+            let pipeline = try TablePipeline(learner: learner, calibration: .none).fit(data, context: cpuContext())
             let features = try pipeline.recipe.apply(data.table)
             let found = try #require(
                 try pipeline.predictor.contributions(of: features, output: 1, context: cpuContext()))

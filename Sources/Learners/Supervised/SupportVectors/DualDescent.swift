@@ -56,13 +56,19 @@ final class DualDescent {
     }
 
     private func order(_ rows: [Int32], pass: Int) -> [Int32] {
-        // A Fisher–Yates shuffle of what is left, drawn anew for every pass.
+        // A Fisher–Yates shuffle of what is left, drawn anew for every pass; 32 bits are enough for its draws.
         let random = Philox(seed: seed, stream: 0x4455_414C_0000 + UInt64(pass))
         var rows = rows
-        for place in stride(from: rows.count - 1, to: 0, by: -1) {
-            // 32 bits are enough for the order of a pass.
-            let drawn = Int((UInt64(random.integer(UInt64(place))) * UInt64(place + 1)) >> 32)
-            rows.swapAt(place, drawn)
+        rows.withUnsafeMutableBufferPointer { rows in
+            var (place, block) = (rows.count - 1, UInt64(0))
+            while place > 0 {
+                let four = random.block(block)
+                block += 1
+                for lane in 0..<4 where place > 0 {
+                    rows.swapAt(place, Int((UInt64(four[lane]) * UInt64(place + 1)) >> 32))
+                    place -= 1
+                }
+            }
         }
         return rows
     }
