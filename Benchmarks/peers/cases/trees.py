@@ -68,8 +68,8 @@ def forest(record):
         from sklearnex.ensemble import RandomForestClassifier
         return RandomForestClassifier(n_estimators=100, n_jobs=THREADS, random_state=1)
     folder = table(100_000, 30)
-    compared(record, "fit", folder, "forest", dict(trees=100), {"scikit-learn": sklearn}, 6, 0.002, pairs=3)
-    compared(record, "fit, by histograms", folder, "forest", dict(trees=100), {"scikit-learn-intelex": extension}, 1,
+    compared(record, "fit", folder, "forest", dict(trees=100, minimumLeafRows=1), {"scikit-learn": sklearn}, 6, 0.002, pairs=3)
+    compared(record, "fit, by histograms", folder, "forest", dict(trees=100, minimumLeafRows=1), {"scikit-learn-intelex": extension}, 1,
              0.002, pairs=5)
 
 
