@@ -36,7 +36,8 @@ let package = Package(
         .executableTarget(
             name: "ApusCommand",
             dependencies: [
-                "Core", "Compute", "Devices", "Tables", "Charts", "Learners", "Apus", "Conformance", "CVectorLoops",
+                "Core", "Compute", "ComputeOpenCL", "Devices", "Tables", "Charts", "Learners", "Apus", "Conformance",
+                "CVectorLoops",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ]),
@@ -48,7 +49,7 @@ let package = Package(
         .testTarget(name: "ChartsTests", dependencies: ["Charts"]),
         .testTarget(name: "TablesTests", dependencies: ["Core", "Tables"]),
         .testTarget(
-            name: "LearnersTests", dependencies: ["Core", "Compute", "Devices", "Tables", "Learners"],
+            name: "LearnersTests", dependencies: ["Core", "Compute", "Conformance", "Devices", "Tables", "Learners"],
             exclude: ["Fixtures"]),
         .testTarget(name: "CommandTests", dependencies: ["Core"]),
     ],

@@ -15,9 +15,11 @@ struct ApusCommand: ParsableCommand {
             """,
         version: ApusVersion.current,
         subcommands: [
-            DevicesCommand.self, DoctorCommand.self, SynthCommand.self, ValidateCommand.self,
+            DevicesCommand.self, DoctorCommand.self, TuneKernelsCommand.self, SynthCommand.self, ValidateCommand.self,
             TrainCommand.self, ResumeCommand.self, FoldInCommand.self, EvaluateCommand.self, RecommendCommand.self,
-            PredictCommand.self, SimilarCommand.self, InspectCommand.self, CompareCommand.self, TuneCommand.self,
+            PredictCommand.self, SimilarCommand.self, IndexCommand.self, SegmentCommand.self,
+            ChooseClustersCommand.self,
+            LookalikeCommand.self, InspectCommand.self, CompareCommand.self, TuneCommand.self,
             ExplainCommand.self,
             ReportCommand.self, ExportCommand.self, BenchCommand.self,
         ])
@@ -27,7 +29,7 @@ struct ApusCommand: ParsableCommand {
 enum Program {
     static func main() {
         Interruption.install()
-        let arguments = Array(CommandLine.arguments.dropFirst())
+        let arguments = CompareCommand.route(Array(CommandLine.arguments.dropFirst()))
         do {
             let expanded = try EnvironmentDefaults.expand(arguments, for: ApusCommand.self)
             var command = try ApusCommand.parseAsRoot(expanded)

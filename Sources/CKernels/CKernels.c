@@ -12,6 +12,16 @@ static const char gemm_cpu[] = {
 static const char gram_cpu[] = {
 #embed "../../kernels/gram_cpu.cl"
 };
+static const char network_layers[] = {
+#embed "../../kernels/network_common.cl"
+    ,
+#embed "../../kernels/network_layers.cl"
+};
+static const char network_optimizers[] = {
+#embed "../../kernels/network_common.cl"
+    ,
+#embed "../../kernels/network_optimizers.cl"
+};
 // Register tiles are a family of their own; what stands on them is compiled with them.
 static const char normal_equations_cpu[] = {
 #embed "../../kernels/tiles_cpu.cl"
@@ -39,6 +49,9 @@ static const char clusters_gpu[] = {
 };
 static const char gemm_gpu[] = {
 #embed "../../kernels/gemm_gpu.cl"
+};
+static const char gemm_nvidia[] = {
+#embed "../../kernels/gemm_nvidia.cl"
 };
 static const char gram_gpu[] = {
 #embed "../../kernels/gram_gpu.cl"
@@ -69,8 +82,11 @@ static const struct {
     ENTRY(elementwise),
     ENTRY(gemm_cpu),
     ENTRY(gemm_gpu),
+    ENTRY(gemm_nvidia),
     ENTRY(gram_cpu),
     ENTRY(gram_gpu),
+    ENTRY(network_layers),
+    ENTRY(network_optimizers),
     ENTRY(normal_equations_cpu),
     ENTRY(normal_equations_gpu),
     ENTRY(reductions_cpu),

@@ -75,6 +75,7 @@ final class CPUBackend: StreamBackend {
         case .copy(let arguments): copy(arguments)
         case .gather(let arguments): gather(arguments)
         case .gemm(let arguments): gemm(arguments)
+        case .batchedGemm(let arguments): batchedGemm(arguments)
         case .gram(let arguments): gram(arguments)
         case .sparseTimesDense(let arguments): sparseTimesDense(arguments)
         case .columnSums(let arguments): columnSums(arguments)
@@ -86,6 +87,7 @@ final class CPUBackend: StreamBackend {
         case .observedScores(let arguments): observedScores(arguments)
         case .solveNormalEquations(let arguments): solveNormalEquations(arguments)
         case .topK(let arguments): topK(arguments)
+        case .network(let operation): network(operation)
         case .assignNearest(let arguments): assignNearest(arguments)
         case .accumulateByLabel(let arguments): accumulateByLabel(arguments)
         }

@@ -100,6 +100,8 @@ final class Lowering {
         case .randomUniform(let operation): try randomUniform(operation)
         case .residualTargets(let operation): try residualTargets(operation)
         case .gemm(let operation): try isCPUClass ? gemm(operation) : gemmGPU(operation)
+        case .batchedGemm(let operation):
+            try isCPUClass ? batchedGemm(operation) : batchedGemmGPU(operation)
         case .gram(let operation): try isCPUClass ? gram(operation) : gramGPU(operation)
         case .sparseTimesDense(let operation):
             try isCPUClass ? sparseTimesDense(operation) : sparseTimesDenseGPU(operation)
@@ -110,6 +112,7 @@ final class Lowering {
         case .solveNormalEquations(let operation):
             try isCPUClass ? solveNormalEquations(operation) : solveNormalEquationsGPU(operation)
         case .topK(let operation): try isCPUClass ? topK(operation) : topKGPU(operation)
+        case .network(let operation): try network(operation)
         case .assignNearest(let operation): try isCPUClass ? assignNearest(operation) : assignNearestGPU(operation)
         case .accumulateByLabel(let operation):
             try isCPUClass ? accumulateByLabel(operation) : accumulateByLabelGPU(operation)

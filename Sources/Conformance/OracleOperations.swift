@@ -12,6 +12,15 @@ extension OracleBackend {
             let result = Oracle.gather(try matrix(gather.table), rows: try integers(gather.indices))
             try store(result, to: gather.output)
         case .gemm(let gemm): try run(gemm)
+        case .batchedGemm(let batch):
+            for index in 0..<batch.count {
+                let (a, b, output) = batch.product(index)
+                let sums = Oracle.gemm(
+                    try matrix(a), transposeA: batch.transposeA, try matrix(b), transposeB: batch.transposeB,
+                    alpha: Double(batch.alpha), beta: Double(batch.beta), bias: nil,
+                    output: batch.beta == 0 ? nil : try matrix(output))
+                try store(sums.values, to: output)
+            }
         case .gram(let gram): try store(Oracle.gram(try matrix(gram.input)).values, to: gram.output)
         case .sparseTimesDense(let product):
             let sums = Oracle.sparseTimesDense(
@@ -42,6 +51,7 @@ extension OracleBackend {
                 try matrix(scores.a), try matrix(scores.b))
             try store(sums.values, to: scores.output)
         case .solveNormalEquations(let solve): try run(solve)
+        case .network(let operation): try run(operation)
         case .topK(let topK):
             let sums = Oracle.scores(
                 queries: try matrix(topK.queries), candidates: try matrix(topK.candidates),
@@ -75,8 +85,11 @@ extension OracleBackend {
     }
 
     private func run(_ gemm: Gemm) throws(ComputeError) {
+        let (a, b) = (
+            Oracle.taken(try matrix(gemm.a), gemm.precision), Oracle.taken(try matrix(gemm.b), gemm.precision)
+        )
         var result = Oracle.gemm(
-            try matrix(gemm.a), transposeA: gemm.transposeA, try matrix(gemm.b), transposeB: gemm.transposeB,
+            a, transposeA: gemm.transposeA, b, transposeB: gemm.transposeB,
             alpha: Double(gemm.alpha), beta: Double(gemm.beta), bias: try vector(gemm.bias),
             output: gemm.beta == 0 ? nil : try matrix(gemm.output)
         ).values
@@ -116,7 +129,7 @@ extension OracleBackend {
 
     // MARK: Memory
 
-    private func load<Element>(_ matrix: Matrix, as type: Element.Type) throws(ComputeError) -> [Element] {
+    func load<Element>(_ matrix: Matrix, as type: Element.Type) throws(ComputeError) -> [Element] {
         let base = try address(of: matrix.storage).assumingMemoryBound(to: Element.self)
         var result: [Element] = []
         result.reserveCapacity(matrix.count)
@@ -127,7 +140,7 @@ extension OracleBackend {
         return result
     }
 
-    private func store<Element>(_ elements: [Element], to matrix: Matrix) throws(ComputeError) {
+    func store<Element>(_ elements: [Element], to matrix: Matrix) throws(ComputeError) {
         let base = try address(of: matrix.storage).assumingMemoryBound(to: Element.self)
         for row in 0..<matrix.rows {
             let start = base + matrix.offset + row * matrix.rowStride
@@ -135,20 +148,20 @@ extension OracleBackend {
         }
     }
 
-    private func store(_ result: OracleMatrix, to matrix: Matrix) throws(ComputeError) {
+    func store(_ result: OracleMatrix, to matrix: Matrix) throws(ComputeError) {
         try store(result.elements.map(Float.init), to: matrix)
     }
 
-    private func matrix(_ matrix: Matrix) throws(ComputeError) -> OracleMatrix {
+    func matrix(_ matrix: Matrix) throws(ComputeError) -> OracleMatrix {
         OracleMatrix(rows: matrix.rows, columns: matrix.columns, try load(matrix, as: Float.self))
     }
 
-    private func vector(_ matrix: Matrix?) throws(ComputeError) -> [Double]? {
+    func vector(_ matrix: Matrix?) throws(ComputeError) -> [Double]? {
         guard let matrix else { return nil }
         return try self.matrix(matrix).elements
     }
 
-    private func integers(_ matrix: Matrix) throws(ComputeError) -> [Int] {
+    func integers(_ matrix: Matrix) throws(ComputeError) -> [Int] {
         try load(matrix, as: Int32.self).map(Int.init)
     }
 

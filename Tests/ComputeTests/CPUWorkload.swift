@@ -17,6 +17,13 @@ enum CPUWorkload {
                 try stream.gather(stream.upload(values(500, 33)), rows: rows, into: output)
             }
         case .gemm: try gemm(stream)
+        case .batchedGemm:
+            try one(stream, 300 * 40, 30) { output throws in
+                try stream.batchedGemm(
+                    count: 300, stream.upload(values(300 * 20, 40)), transposeA: true,
+                    stream.upload(values(300 * 20, 30)),
+                    into: output)
+            }
         case .gram:
             try [(70_000, 20), (5000, 300), (300, 600)].flatMap { rows, columns throws in
                 try one(stream, columns, columns) { output throws in
@@ -86,6 +93,7 @@ enum CPUWorkload {
                         totals: stream.allocate(rows: 1, columns: k))
                 }
             }
+        default: try network(operation, on: stream)
         }
     }
 
@@ -133,7 +141,7 @@ enum CPUWorkload {
     }
 
     /// The bits of one output that `body` computes.
-    private static func one(
+    static func one(
         _ stream: Stream, _ rows: Int, _ columns: Int, _ body: (Matrix) throws -> Void
     ) throws -> [[UInt32]] {
         let output = try stream.allocate(rows: rows, columns: columns)
@@ -141,7 +149,7 @@ enum CPUWorkload {
         return [try stream.download(output, as: Float.self).map(\.bitPattern)]
     }
 
-    private static func values(_ rows: Int, _ columns: Int) -> HostMatrix {
+    static func values(_ rows: Int, _ columns: Int) -> HostMatrix {
         let matrix = HostMatrix(rows: rows, columns: columns)
         let random = Philox(seed: 11, stream: UInt64(rows))
         for index in 0..<matrix.storage.count { matrix.storage[index] = random.uniform(UInt64(index)) - 0.5 }
