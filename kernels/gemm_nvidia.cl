@@ -142,8 +142,12 @@ static inline void mma(__local uint *words, uint lane, float *d, uint4 a, uint b
 #else
 #define INSTRUCTION "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32"
 #endif
+// Some compilers know the keyword under its other name only.
+#ifndef ASM
+#define ASM asm
+#endif
 #define MMA(d, a, b0, b1)                                                                                              \
-    asm volatile(                                                                                                      \
+    ASM volatile(                                                                                                      \
         INSTRUCTION " {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"                                 \
         : "+f"((d)[0]), "+f"((d)[1]), "+f"((d)[2]), "+f"((d)[3])                                                       \
         : "r"((a).x), "r"((a).y), "r"((a).z), "r"((a).w), "r"(b0), "r"(b1)                                             \

@@ -25,7 +25,7 @@
 #endif
 // Bytes of fixed vectors asked for ahead of their use.
 #ifndef APUS_LOOKAHEAD_BYTES
-#define APUS_LOOKAHEAD_BYTES 131072
+#define APUS_LOOKAHEAD_BYTES 65536
 #endif
 
 // The problem, where the prefetching stands, and the areas of the scratch memory.

@@ -39,7 +39,7 @@ def run(name, folder, label):
     result = dict(
         case=name, area=case["area"], title=case["title"], text=case["text"],
         command=f"scripts/compare-peers {name}", date=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        commit=text_of("git", "rev-parse", "--short=12", "HEAD") + ("+" if changed else ""),
+        commit=(text_of("git", "rev-parse", "--short=12", "HEAD") or "unknown") + ("+" if changed else ""),
         host=label or platform.node(), processor=processor(), threads=harness.THREADS,
         system=f"{platform.system()} {platform.release()} {platform.machine()}",
         seconds=round(time.time() - start, 1), details=record.details, rows=record.rows)

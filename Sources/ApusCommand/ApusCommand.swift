@@ -21,7 +21,7 @@ struct ApusCommand: ParsableCommand {
             ChooseClustersCommand.self,
             LookalikeCommand.self, InspectCommand.self, CompareCommand.self, TuneCommand.self,
             ExplainCommand.self,
-            ReportCommand.self, ExportCommand.self, BenchCommand.self,
+            ReportCommand.self, ExportCommand.self, ExplainArchitectureCommand.self, BenchCommand.self,
         ])
 }
 

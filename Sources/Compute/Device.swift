@@ -81,11 +81,16 @@ public protocol Device: AnyObject, Sendable {
     /// How the operands of products can be taken here; float32 always.
     var productPrecisions: Set<ProductPrecision> { get }
 
+    /// Primitives that are one piece of work here and a list of others elsewhere.
+    var fusedOperations: Set<OperationKind> { get }
+
     /// The executor of one in-order stream. Call ``makeStream()`` instead, which adds the checks.
     func makeBackend() throws(ComputeError) -> any StreamBackend
 }
 
 extension Device {
+    public var fusedOperations: Set<OperationKind> { [] }
+
     public var productPrecisions: Set<ProductPrecision> { [.float32] }
 
     /// Opens an in-order stream. O(1); an OpenCL device compiles the programs that the stream uses at first use.

@@ -111,23 +111,25 @@ extension Stream {
         if let weights { try checkRow(weights, features.rows, name, "weights") }
         try checkRow(order, order.columns, name, "order", .int32)
         try require(batch > 0, name, "a batch of \(batch) rows")
-        let steps = (order.columns + batch - 1) / batch
+        let count = (order.columns + batch - 1) / batch
         try check(controls, name)
         try require(
-            controls.rows == steps && controls.columns == 4 && controls.isContiguous, name,
-            "controls are \(controls.shape), expected \(steps) × 4")
+            controls.rows == count && controls.columns == 4 && controls.isContiguous, name,
+            "controls are \(controls.shape), expected \(count) × 4")
         try checkRow(total, 2, name, "total")
         let states = (needsFirst ? [first!] : []) + (needsSecond ? [second!] : [])
         for (index, output) in ([parameters, total] + states).enumerated() {
             try requireDisjoint(output, [features, controls] + ([parameters, total] + states)[..<index], name)
         }
         guard order.count > 0 else { return }
-        try submit(
-            .network(
-                .perceptronSteps(
-                    PerceptronSteps(
-                        layers: layers, method: method, parameters: parameters, first: needsFirst ? first : nil,
-                        second: needsSecond ? second : nil, l1: l1, l2: l2, decay: decay, features: features,
-                        loss: loss, weights: weights, order: order, batch: batch, controls: controls, total: total))))
+        let steps = PerceptronSteps(
+            layers: layers, method: method, parameters: parameters, first: needsFirst ? first : nil,
+            second: needsSecond ? second : nil, l1: l1, l2: l2, decay: decay, features: features, loss: loss,
+            weights: weights, order: order, batch: batch, controls: controls, total: total)
+        if device.fusedOperations.contains(.perceptronSteps) {
+            try submit(.network(.perceptronSteps(steps)))
+        } else {
+            try composePerceptronSteps(steps)
+        }
     }
 }

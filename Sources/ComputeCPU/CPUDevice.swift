@@ -62,6 +62,7 @@ public final class CPUDevice: Device {
 
     public var allocatedBytes: Int { memory.allocatedBytes }
     public var compileSeconds: Double { 0 }
+    public var fusedOperations: Set<OperationKind> { [.perceptronSteps] }
 
     public func makeBackend() throws(ComputeError) -> any StreamBackend { CPUBackend(device: self) }
 

@@ -17,7 +17,8 @@ final class TensorUnitProbe: Sendable {
     private let findings = Mutex<[ProductPrecision: Finding]>([:])
 
     enum Finding: Sendable {
-        case works
+        /// With these compiler options, besides those of the precision.
+        case works(String)
         /// What the compiler, the driver or the numbers say.
         case fails(String)
     }
@@ -39,20 +40,34 @@ extension OpenCLContext {
         guard tensorUnits != .off, kernelClass != .cpu else { return .fails("they are not wanted") }
         guard isNVIDIA || tensorUnits == .emulated else { return .fails("it is no NVIDIA device") }
         return tensorProbe.finding(precision) {
-            do throws(ComputeError) {
-                let found = try run(
-                    program: ProgramName("gemm_nvidia", options: tensorOptions(precision)), kernel: "probe",
-                    items: 32, results: 128)
-                return found == Self.expectedProbe(precision)
-                    ? .works : .fails("mma.sync compiles, but its fragments are not laid out as documented")
-            } catch {
-                return .fails("\(error)")
+            let first = tryTensorUnits(precision, "")
+            if case .fails = first, tensorUnits != .emulated {
+                let second = tryTensorUnits(precision, "-D ASM=__asm__")
+                if case .works = second { return second }
             }
+            return first
         }
     }
 
-    /// Compiler options of gemm_nvidia.cl.
+    private func tryTensorUnits(_ precision: ProductPrecision, _ options: String) -> TensorUnitProbe.Finding {
+        do throws(ComputeError) {
+            let found = try run(
+                program: ProgramName("gemm_nvidia", options: "\(baseTensorOptions(precision)) \(options)"),
+                kernel: "probe", items: 32, results: 128)
+            return found == Self.expectedProbe(precision)
+                ? .works(options) : .fails("mma.sync compiles, but its fragments are not laid out as documented")
+        } catch {
+            return .fails("\(error)")
+        }
+    }
+
+    /// Compiler options of gemm_nvidia.cl, once the units are known to work.
     func tensorOptions(_ precision: ProductPrecision) -> String {
+        guard case .works(let options) = tensorUnits(precision) else { return baseTensorOptions(precision) }
+        return "\(baseTensorOptions(precision)) \(options)"
+    }
+
+    private func baseTensorOptions(_ precision: ProductPrecision) -> String {
         [
             precision == .bfloat16 ? "-D BFLOAT16" : "", tensorUnits == .emulated ? "-D EMULATED" : "",
         ].filter { !$0.isEmpty }.joined(separator: " ")

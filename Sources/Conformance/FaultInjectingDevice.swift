@@ -47,6 +47,7 @@ public final class FaultInjectingDevice: Device {
     public var denseSolver: any DenseSolver { wrapped.denseSolver }
     public var allocatedBytes: Int { wrapped.allocatedBytes }
     public var compileSeconds: Double { wrapped.compileSeconds }
+    public var fusedOperations: Set<OperationKind> { wrapped.fusedOperations }
     public var unsupportedOperations: [OperationKind: String] { wrapped.unsupportedOperations }
     public var productPrecisions: Set<ProductPrecision> { wrapped.productPrecisions }
 

@@ -34,6 +34,7 @@ public final class OracleDevice: Device {
     public var denseSolver: any DenseSolver { OracleDenseSolver() }
     public var allocatedBytes: Int { allocated.withLock { $0 } }
     public var compileSeconds: Double { 0 }
+    public var fusedOperations: Set<OperationKind> { [.perceptronSteps] }
 
     public func makeBackend() throws(ComputeError) -> any StreamBackend { OracleBackend(device: self) }
 

@@ -33,6 +33,7 @@ final class SabotagedDevice: Device {
     var denseSolver: any DenseSolver { wrapped.denseSolver }
     var allocatedBytes: Int { wrapped.allocatedBytes }
     var compileSeconds: Double { 0 }
+    var fusedOperations: Set<OperationKind> { wrapped.fusedOperations }
     var unsupportedOperations: [OperationKind: String] { [:] }
     var productPrecisions: Set<ProductPrecision> { wrapped.productPrecisions }
 

@@ -1,5 +1,6 @@
 import Compute
 import Core
+import Glibc
 import Learners
 import Tables
 import Testing

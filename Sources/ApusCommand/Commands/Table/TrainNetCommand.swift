@@ -15,6 +15,8 @@ struct TrainNetCommand: ParsableCommand {
 
     @Option(help: "Units of the hidden layers, separated by commas; none for no hidden layer.")
     var hidden = "64,64"
+    @Option(help: "A file with the layers, YAML, in place of --hidden, --activation, --dropout and --layer-norm.")
+    var architecture: String?
     @Option(help: "relu, gelu, silu, sigmoid or tanh.")
     var activation = ActivationName.relu
     @Option(help: "Share of the units that each step leaves out.")
@@ -81,6 +83,11 @@ struct TrainNetCommand: ParsableCommand {
     private func learner() throws -> NetworkLearner {
         var learner = NetworkLearner()
         learner.hidden = try units()
+        if let architecture {
+            // Named with its file when something is wrong with it.
+            _ = try ArchitectureFile.layers(architecture)
+            learner.architecture = try ArchitectureFile.text(architecture)
+        }
         learner.activation = activation
         learner.dropout = dropout
         learner.layerNorm = layerNorm

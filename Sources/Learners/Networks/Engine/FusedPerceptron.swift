@@ -27,7 +27,8 @@ final class FusedPerceptron {
         _ network: ResolvedNetwork, objective: NetworkObjective, options: NetworkTrainingOptions,
         optimizer: OptimizerState, features: Matrix, data: NetworkData, total: Matrix, stream: Compute.Stream
     ) throws(ComputeError) {
-        guard stream.device.unsupportedOperations[.perceptronSteps] == nil, network.input.rows == 1,
+        guard stream.device.fusedOperations.contains(.perceptronSteps),
+            stream.device.unsupportedOperations[.perceptronSteps] == nil, network.input.rows == 1,
             options.clipNorm == nil, options.accumulate == 1, network.parameterCount <= Self.mostParameters,
             network.parameterCount * options.batchSize <= Self.mostWork
         else { return nil }

@@ -135,14 +135,3 @@ extension ActivationName {
         }
     }
 }
-
-extension Activation {
-    var function: ActivationFunction {
-        switch self {
-        case .identity: .identity
-        case .relu: .relu
-        case .sigmoid: .sigmoid
-        case .tanh: .tanh
-        }
-    }
-}

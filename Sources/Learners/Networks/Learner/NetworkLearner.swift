@@ -21,6 +21,8 @@ public struct NetworkLearner: SupervisedLearner {
 
     /// Units of the hidden layers.
     public var hidden = [64, 64]
+    /// The layers as a text (``ArchitectureText``), in place of `hidden` and what goes with it; empty for these.
+    public var architecture = ""
     public var activation = ActivationName.relu
     /// Part of the units that each step leaves out.
     public var dropout: Float = 0
@@ -77,6 +79,7 @@ public struct NetworkLearner: SupervisedLearner {
 
     public func validate() throws {
         try options.validate()
+        if !architecture.isEmpty { _ = try ArchitectureText.layers(architecture) }
         guard hidden.allSatisfy({ $0 >= 1 && $0 <= 1 << 20 }) else {
             throw ParameterError(
                 "hidden", "units must be 1 or more, not \(hidden.map(String.init).joined(separator: ","))")
@@ -95,14 +98,25 @@ public struct NetworkLearner: SupervisedLearner {
         guard huber >= 0 else { throw ParameterError("huber", "must be 0 or more, not \(huber)") }
     }
 
+    /// The layers, with the one that makes the outputs.
+    private func network(inputs: Int, outputs: Int) throws -> NetworkArchitecture {
+        guard architecture.isEmpty else {
+            return NetworkArchitecture(
+                input: LayerShape(columns: inputs),
+                layers: try ArchitectureText.layers(architecture) + [.dense(units: outputs, bias: true)])
+        }
+        return .perceptron(
+            inputs: inputs, hidden: hidden, activation: activation, dropout: dropout, layerNorm: layerNorm,
+            outputs: outputs)
+    }
+
     public func fit(_ training: TrainingSet, context: LearningContext) throws -> NetworkPredictor {
         try validate()
         try training.validate()
         let features = training.features.dense
         let task = training.task
-        let architecture = NetworkArchitecture.perceptron(
-            inputs: features.columns, hidden: hidden, activation: activation, dropout: dropout, layerNorm: layerNorm,
-            outputs: task.kind == .multiclass ? task.labels.count : 1)
+        let architecture = try network(
+            inputs: features.columns, outputs: task.kind == .multiclass ? task.labels.count : 1)
         let objective: NetworkObjective =
             switch task.kind {
             case .binary: .binary

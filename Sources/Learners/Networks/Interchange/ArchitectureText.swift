@@ -1,0 +1,138 @@
+import Core
+
+/// Layers as a text, in the part of YAML that a list of them needs:
+///
+///     layers:
+///       - dense: 64
+///       - layer-norm
+///       - activation: gelu
+///       - dropout: 0.2
+///       - residual:
+///           - dense: 64
+///           - activation: relu
+///
+/// The layer that makes the outputs is added by itself. What follows a # is a remark.
+public enum ArchitectureText {
+    private struct Line {
+        let number: Int
+        let indent: Int
+        let key: Substring
+        let value: Substring
+    }
+
+    /// Words for layers.
+    private static let words = ["dense", "activation", "dropout", "layer-norm", "residual"]
+
+    /// The layers of a text. Throws ``DataError`` with line and key for what it does not understand.
+    public static func layers(_ text: String) throws(DataError) -> [LayerSpecification] {
+        var lines = try split(text)[...]
+        guard let first = lines.first else { throw DataError("the architecture has no layers") }
+        if first.key == "layers" {
+            guard first.value.isEmpty else {
+                throw DataError(
+                    "a list of layers follows `layers:` on lines of its own", line: first.number, column: "layers")
+            }
+            lines = lines.dropFirst()
+        }
+        guard let start = lines.first else {
+            throw DataError("`layers` is empty", line: first.number, column: "layers")
+        }
+        let layers = try list(&lines, indent: start.indent)
+        if let rest = lines.first {
+            throw DataError(
+                "the line is indented unlike the others of its list", line: rest.number, column: String(rest.key))
+        }
+        return layers
+    }
+
+    private static func split(_ text: String) throws(DataError) -> [Line] {
+        var lines: [Line] = []
+        for (index, raw) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
+            var line = raw.prefix { $0 != "#" }
+            while let last = line.last, last == " " || last == "\r" { line.removeLast() }
+            guard let content = line.firstIndex(where: { $0 != " " }) else { continue }
+            let number = index + 1
+            if line.contains("\t") { throw DataError("a tab; indent with spaces", line: number) }
+            let indent = line.distance(from: line.startIndex, to: content)
+            var rest = line[content...]
+            let isItem = rest.hasPrefix("- ")
+            if isItem { rest = rest.dropFirst(2).drop { $0 == " " } }
+            let colon = rest.firstIndex(of: ":")
+            let key = rest[..<(colon ?? rest.endIndex)]
+            let value = colon.map { rest[rest.index(after: $0)...].drop { $0 == " " } } ?? ""
+            guard isItem || key == "layers" else {
+                let near = nearest(String(key), among: ["layers"])
+                throw DataError(
+                    near == nil
+                        ? "expects an item of a list, such as `- dense: 64`" : "unknown key; did you mean `layers`?",
+                    line: number, column: String(key))
+            }
+            lines.append(Line(number: number, indent: indent, key: key, value: value))
+        }
+        return lines
+    }
+
+    private static func list(_ lines: inout ArraySlice<Line>, indent: Int) throws(DataError) -> [LayerSpecification] {
+        var layers: [LayerSpecification] = []
+        while let line = lines.first, line.indent == indent {
+            lines = lines.dropFirst()
+            layers.append(try layer(line, &lines))
+        }
+        return layers
+    }
+
+    private static func layer(_ line: Line, _ lines: inout ArraySlice<Line>) throws(DataError) -> LayerSpecification {
+        func wrong(_ reason: String) -> DataError { DataError(reason, line: line.number, column: String(line.key)) }
+        switch line.key {
+        case "dense":
+            guard let units = Int(line.value), units >= 1 else {
+                throw wrong("expects a number of units, not `\(line.value)`")
+            }
+            return .dense(units: units, bias: true)
+        case "activation":
+            guard let name = ActivationName(rawValue: String(line.value)) else {
+                let names = ActivationName.allCases.map(\.rawValue)
+                let near = nearest(String(line.value), among: names).map { "; did you mean `\($0)`?" } ?? ""
+                throw wrong("`\(line.value)` is none of \(names.joined(separator: ", "))\(near)")
+            }
+            return .activation(function: name)
+        case "dropout":
+            guard let probability = Float(line.value), probability >= 0, probability < 1 else {
+                throw wrong("expects a probability, at least 0 and below 1, not `\(line.value)`")
+            }
+            return .dropout(probability: probability)
+        case "layer-norm":
+            guard line.value.isEmpty else { throw wrong("has no value") }
+            return .layerNorm(epsilon: 1e-5)
+        case "residual":
+            guard line.value.isEmpty, let inner = lines.first, inner.indent > line.indent else {
+                throw wrong("expects a list of layers on the lines after it, indented further")
+            }
+            return .residual(layers: try list(&lines, indent: inner.indent))
+        default:
+            let near = nearest(String(line.key), among: words).map { "; did you mean `\($0)`?" } ?? ""
+            throw wrong("unknown layer, none of \(words.joined(separator: ", "))\(near)")
+        }
+    }
+
+    /// The word that the fewest changes of letters lead to, when these are at most a third of it.
+    static func nearest(_ word: String, among words: [String]) -> String? {
+        let distances = words.map { ($0, distance(Array(word.utf8), Array($0.utf8))) }
+        guard let best = distances.min(by: { $0.1 < $1.1 }), best.1 * 3 <= best.0.utf8.count else { return nil }
+        return best.0
+    }
+
+    private static func distance(_ a: [UInt8], _ b: [UInt8]) -> Int {
+        var row = Array(0...b.count)
+        for (i, x) in a.enumerated() {
+            var diagonal = row[0]
+            row[0] = i + 1
+            for (j, y) in b.enumerated() {
+                let above = row[j + 1]
+                row[j + 1] = min(above + 1, row[j] + 1, diagonal + (x == y ? 0 : 1))
+                diagonal = above
+            }
+        }
+        return row[b.count]
+    }
+}
