@@ -50,6 +50,9 @@ struct EvaluateCommand: ParsableCommand {
 
     func run() throws {
         let kind = try SavedModel(path: model)
+        guard kind != .isolationForest else {
+            throw ValidationError("an isolation forest predicts no column: there is nothing to evaluate; see `predict`")
+        }
         guard (kind == .table) == (data != nil) else {
             throw ValidationError(
                 kind == .table

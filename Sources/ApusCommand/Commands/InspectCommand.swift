@@ -20,7 +20,9 @@ struct InspectCommand: ParsableCommand {
 
     func run() throws {
         let file = model ?? path ?? ""
-        if try SavedModel(path: file) == .table { return try TableInspection(path: file, global: global).run() }
+        let kind = try SavedModel(path: file)
+        if kind == .table { return try TableInspection(path: file, global: global).run() }
+        if kind == .isolationForest { return try OddRowsInspection(path: file, global: global).run() }
         let model = try RecommenderModel(path: file)
         let tensors = try SafetensorsFile(path: file).tensors
         let provenance = model.provenance

@@ -163,3 +163,23 @@ private struct OddRows {
                 ]))
     }
 }
+
+/// `apus inspect` for isolation forests.
+struct OddRowsInspection {
+    let path: String
+    let global: GlobalOptions
+
+    func run() throws {
+        let model = try IsolationModel(path: path)
+        let members: [(String, JSONValue)] = [
+            ("kind", .string(IsolationModel.kind)), ("trees", .integer(model.settings.trees)),
+            ("rows_per_tree", .integer(model.forest.rowsPerTree)), ("trained_rows", .integer(model.trainedRows)),
+            ("seed", .integer(Int(truncatingIfNeeded: model.settings.seed))),
+            ("columns", .array(model.recipe.features.map { .string($0.name) })),
+        ]
+        if global.json { return Output.json(.object(members)) }
+        Output.line("\(path): isolation forest, \(model.settings.trees) trees of \(model.forest.rowsPerTree) rows")
+        Output.line("learned from \(model.trainedRows) rows; columns:")
+        for feature in model.recipe.features { Output.line("  \(feature.name)") }
+    }
+}

@@ -72,7 +72,7 @@ extension AveragedTrees {
 
     /// What fits into a box: characters of East Asian scripts take the room of two.
     private func shortened(_ text: String) -> String {
-        var (result, room) = ("", 27)
+        var (result, room) = ("", 22)
         for character in text {
             room -= character.unicodeScalars.first.map { $0.value >= 0x2E80 } == true ? 2 : 1
             if room < 0 { return result + "…" }
