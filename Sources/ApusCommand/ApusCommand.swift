@@ -16,6 +16,7 @@ struct ApusCommand: ParsableCommand {
         version: ApusVersion.current,
         subcommands: [
             DevicesCommand.self, DoctorCommand.self, SynthCommand.self, ValidateCommand.self,
+            PrepareCommand.self, JoinCommand.self, PlotCommand.self,
             TrainCommand.self, ResumeCommand.self, EvaluateCommand.self, RecommendCommand.self, PredictCommand.self,
             SimilarCommand.self, InspectCommand.self, ExportCommand.self, BenchCommand.self,
         ])
