@@ -25,7 +25,7 @@ let package = Package(
         .target(name: "CKernels"),
         .target(name: "CVectorLoops"),
 
-        .target(name: "Core"),
+        .target(name: "Core", dependencies: ["CVectorLoops"]),
         .target(name: "Compute", dependencies: ["Core"]),
         .target(name: "ComputeCPU", dependencies: ["Core", "Compute", "COpenBLAS", "CVectorLoops"]),
         .target(name: "ComputeOpenCL", dependencies: ["Core", "Compute", "COpenCL", "CKernels"]),
@@ -36,13 +36,14 @@ let package = Package(
                 "Core", "CVectorLoops", "CSQLite", "CZlib", "CZstandard", .product(name: "Yams", package: "Yams"),
             ]),
         .target(name: "Charts", dependencies: ["Core"]),
-        .target(name: "Learners", dependencies: ["Core", "Compute", "Tables"]),
+        .target(name: "Learners", dependencies: ["Core", "Compute", "Tables", "Charts", "CVectorLoops"]),
         .target(name: "Apus", dependencies: ["Core", "Compute", "Devices", "Tables", "Charts", "Learners"]),
         .target(name: "Conformance", dependencies: ["Core", "Compute"]),
         .executableTarget(
             name: "ApusCommand",
             dependencies: [
-                "Core", "Compute", "Devices", "Tables", "Charts", "Learners", "Apus", "Conformance", "CVectorLoops",
+                "Core", "Compute", "ComputeOpenCL", "Devices", "Tables", "Charts", "Learners", "Apus", "Conformance",
+                "CVectorLoops",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ]),
@@ -54,7 +55,7 @@ let package = Package(
         .testTarget(name: "ChartsTests", dependencies: ["Charts"]),
         .testTarget(name: "TablesTests", dependencies: ["CSQLite", "Core", "Tables"]),
         .testTarget(
-            name: "LearnersTests", dependencies: ["Core", "Compute", "Devices", "Tables", "Learners"],
+            name: "LearnersTests", dependencies: ["Core", "Compute", "Conformance", "Devices", "Tables", "Learners"],
             exclude: ["Fixtures"]),
         .testTarget(name: "CommandTests", dependencies: ["Core"]),
     ],

@@ -90,6 +90,33 @@ static uint philox(ulong index, ulong stream, uint2 key) {
     return index & 2 ? second : first;
 }
 
+#ifdef APUS_CPU_CLASS
+// The 64 uniforms of sixteen blocks that follow each other, one block in each lane.
+static void philox_blocks(ulong block, ulong stream, uint2 key, __global float *to) {
+    const ulong16 blocks = block + (ulong16)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    uint16 x = convert_uint16(blocks & 0xFFFFFFFFul), y = convert_uint16(blocks >> 32);
+    uint16 z = (uint16)((uint)stream), w = (uint16)((uint)(stream >> 32));
+    for (int round = 0; round < 10; ++round) {
+        const ulong16 first = 0xD2511F53ul * convert_ulong16(x), second = 0xCD9E8D57ul * convert_ulong16(z);
+        x = convert_uint16(second >> 32) ^ y ^ key.x;
+        z = convert_uint16(first >> 32) ^ w ^ key.y;
+        y = convert_uint16(second & 0xFFFFFFFFul);
+        w = convert_uint16(first & 0xFFFFFFFFul);
+        key.x += 0x9E3779B9u;
+        key.y += 0xBB67AE85u;
+    }
+    const float16 a = convert_float16(x >> 8) * 0x1p-24f, b = convert_float16(y >> 8) * 0x1p-24f;
+    const float16 c = convert_float16(z >> 8) * 0x1p-24f, d = convert_float16(w >> 8) * 0x1p-24f;
+#define BLOCKS_OF_FOUR(i, j, k, l)                                                                                     \
+    (float16)(a.s##i, b.s##i, c.s##i, d.s##i, a.s##j, b.s##j, c.s##j, d.s##j, a.s##k, b.s##k, c.s##k, d.s##k, a.s##l,  \
+              b.s##l, c.s##l, d.s##l)
+    vstore16(BLOCKS_OF_FOUR(0, 1, 2, 3), 0, to);
+    vstore16(BLOCKS_OF_FOUR(4, 5, 6, 7), 1, to);
+    vstore16(BLOCKS_OF_FOUR(8, 9, a, b), 2, to);
+    vstore16(BLOCKS_OF_FOUR(c, d, e, f), 3, to);
+}
+#endif
+
 // Philox4x32-10 uniforms in [0, 1), to the bit those of the host.
 __kernel void random_uniform(
     ulong seed, ulong stream, ulong start, __global float *output, long output_offset, long output_stride, long rows,
@@ -97,9 +124,22 @@ __kernel void random_uniform(
     const uint2 key = (uint2)((uint)seed, (uint)(seed >> 32));
     FOR_ROWS(i, rows) {
         __global float *to = output + output_offset + i * output_stride;
+#ifdef APUS_CPU_CLASS
+        const long last = min(columns, ((long)get_global_id(0) + 1) * column_block);
+        for (long j = get_global_id(0) * column_block; j < last;) {
+            const ulong place = start + (ulong)(i * columns + j);
+            if (place % 4 == 0 && j + 64 <= last) {
+                philox_blocks(place / 4, stream, key, to + j);
+                j += 64;
+            } else {
+                to[j++] = (float)(philox(place, stream, key) >> 8) * 0x1p-24f;
+            }
+        }
+#else
         FOR_COLUMNS(j, columns) {
             to[j] = (float)(philox(start + (ulong)(i * columns + j), stream, key) >> 8) * 0x1p-24f;
         }
+#endif
     }
 }
 

@@ -15,7 +15,9 @@
 #endif
 
 // The same for gemm_small, whose panel of B is private.
+#ifndef K_SMALL
 #define K_SMALL 256
+#endif
 
 #define TILE_ROWS 12
 #define TILE_COLUMNS 32
@@ -233,18 +235,21 @@ __kernel void gemm_packed(
 #define CLAMP_ROW(i) const long row##i = min((long)i, rows - 1) * stride;
 #define ADD_CLAMPED(i) low##i += b0 * a0[row##i + p]; high##i += b1 * a0[row##i + p];
 
+#define FOR_FOUR_ROWS(DO) DO(0) DO(1) DO(2) DO(3)
+#define FOR_EIGHT_ROWS(DO) FOR_FOUR_ROWS(DO) DO(4) DO(5) DO(6) DO(7)
+
 // The same product with the rows of A read where they are; the panel of B may lie in private memory. A tile past the
-// edge reads its last row again instead of rows that are not there.
-#define DEFINE_TILE_ROWS(name, space)                                                      \
+// edge reads its last row again instead of rows that are not there, and no more of them than to the next four.
+#define DEFINE_TILE_ROWS(name, a_space, space)                                             \
     SHARED void name(                                                                      \
-        __global const float *a0, long stride, space const float *pb, long b_stride, long length, \
+        a_space const float *a0, long stride, space const float *pb, long b_stride, long length, \
         __global float *output, long output_stride, long rows, long columns, float alpha, float beta, \
         __global const float *bias, int last, int activation) {                            \
         FOR_TILE_ROWS(DECLARE_SUMS)                                                        \
         if (rows >= TILE_ROWS) {                                                           \
-            __global const float *a3 = a0 + 3 * stride;                                    \
-            __global const float *a6 = a0 + 6 * stride;                                    \
-            __global const float *a9 = a0 + 9 * stride;                                    \
+            a_space const float *a3 = a0 + 3 * stride;                                    \
+            a_space const float *a6 = a0 + 6 * stride;                                    \
+            a_space const float *a9 = a0 + 9 * stride;                                    \
             for (long p = 0; p < length; ++p) {                                            \
                 const float16 b0 = vload16(0, pb);                                         \
                 const float16 b1 = vload16(1, pb);                                         \
@@ -252,6 +257,22 @@ __kernel void gemm_packed(
                 ADD_THREE(a3, 3, 4, 5)                                                     \
                 ADD_THREE(a6, 6, 7, 8)                                                     \
                 ADD_THREE(a9, 9, 10, 11)                                                   \
+                pb += b_stride;                                                            \
+            }                                                                              \
+        } else if (rows <= 4) {                                                            \
+            FOR_FOUR_ROWS(CLAMP_ROW)                                                       \
+            for (long p = 0; p < length; ++p) {                                            \
+                const float16 b0 = vload16(0, pb);                                         \
+                const float16 b1 = vload16(1, pb);                                         \
+                FOR_FOUR_ROWS(ADD_CLAMPED)                                                 \
+                pb += b_stride;                                                            \
+            }                                                                              \
+        } else if (rows <= 8) {                                                            \
+            FOR_EIGHT_ROWS(CLAMP_ROW)                                                      \
+            for (long p = 0; p < length; ++p) {                                            \
+                const float16 b0 = vload16(0, pb);                                         \
+                const float16 b1 = vload16(1, pb);                                         \
+                FOR_EIGHT_ROWS(ADD_CLAMPED)                                                \
                 pb += b_stride;                                                            \
             }                                                                              \
         } else {                                                                           \
@@ -266,8 +287,8 @@ __kernel void gemm_packed(
         STORE_TILE                                                                         \
     }
 
-DEFINE_TILE_ROWS(tile_rows, __global)
-DEFINE_TILE_ROWS(tile_rows_private, __private)
+DEFINE_TILE_ROWS(tile_rows, __global, __global)
+DEFINE_TILE_ROWS(tile_rows_private, __global, __private)
 
 __kernel void gemm_rows(
     __global const float *a, long a_offset, long a_stride, __global const float *b, __global float *output,
@@ -339,3 +360,64 @@ __kernel void gemm_small(
         }
     }
 }
+
+#ifdef BATCHED
+
+// The rows of a transposed A, gathered in private memory like the panel of B.
+DEFINE_TILE_ROWS(tile_gathered, __private, __private)
+
+// Many small products, several whole ones for each work-item. Grid: (ceil(count / per_item)).
+__kernel void gemm_batch(
+    __global const float *a, long a_offset, long a_row_step, long a_column_step, long a_batch, __global const float *b,
+    long b_offset, long b_row_step, long b_column_step, long b_batch, __global float *output, long output_offset,
+    long output_stride, long output_batch, long count, long m, long n, long k, float alpha, float beta, long per_item) {
+    const long first = get_global_id(0) * per_item;
+    const long last = min(first + per_item, count);
+    float gathered_a[TILE_ROWS * K_SMALL];
+    float gathered[K_SMALL * TILE_COLUMNS];
+    for (long one = first; one < last; ++one) {
+        for (long column = 0; column < n; column += TILE_COLUMNS) {
+            const long columns = min(n - column, (long)TILE_COLUMNS);
+            const bool reads_in_place = columns == TILE_COLUMNS && b_column_step == 1 && a_column_step == 1;
+            for (long p0 = 0; p0 == 0 || p0 < k; p0 += K_SMALL) {
+                const long length = min(k - p0, (long)K_SMALL);
+                const float factor = p0 == 0 ? beta : 1.0f;
+                __global const float *block = b + b_offset + one * b_batch + p0 * b_row_step + column * b_column_step;
+                if (!reads_in_place) {
+                    for (long p = 0; p < length; ++p) {
+                        for (int j = 0; j < TILE_COLUMNS; ++j) {
+                            gathered[p * TILE_COLUMNS + j] =
+                                j < columns ? block[p * b_row_step + j * b_column_step] : 0.0f;
+                        }
+                    }
+                }
+                for (long row = 0; row < m; row += TILE_ROWS) {
+                    const long rows = m - row;
+                    __global const float *pa = a + a_offset + one * a_batch + row * a_row_step + p0 * a_column_step;
+                    __global float *to = output + output_offset + one * output_batch + row * output_stride + column;
+                    if (reads_in_place) {
+                        tile_rows(
+                            pa, a_row_step, block, b_row_step, length, to, output_stride, rows, columns, alpha, factor,
+                            0, 0, 0);
+                    } else if (a_column_step == 1) {
+                        tile_rows_private(
+                            pa, a_row_step, gathered, TILE_COLUMNS, length, to, output_stride, rows, columns, alpha,
+                            factor, 0, 0, 0);
+                    } else {
+                        const int own = min(rows, (long)TILE_ROWS);
+                        for (long p = 0; p < length; ++p) {
+                            for (int i = 0; i < own; ++i) {
+                                gathered_a[i * K_SMALL + p] = pa[i * a_row_step + p * a_column_step];
+                            }
+                        }
+                        tile_gathered(
+                            gathered_a, K_SMALL, gathered, TILE_COLUMNS, length, to, output_stride, rows, columns, alpha,
+                            factor, 0, 0, 0);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#endif

@@ -17,6 +17,10 @@
 //     output, output_offset, output_stride
 //     slice                          terms of the sum per split, a multiple of TILE_K; k or more: no split
 //     partial                        scratch of the splits; not used without a split (pass any buffer)
+//     guard                          with GUARDED only: nothing is done where it points to 0
+//     a_batch, b_batch, output_batch with BATCHED only, where the third dimension of the grid counts products instead
+//                                    of splits: elements from one operand to the next (long)
+//   ROUND_BFLOAT16 rounds the operands to bfloat16 on their way to local memory.
 //   Global size: (ceil(n / TILE_N) * TILE_BAND * GEMM_ITEMS, ceil(ceil(m / TILE_M) / TILE_BAND),
 //   max(1, ceil(k / slice))), local size (GEMM_ITEMS, 1, 1).
 //   With more than one split the tiles' sums go to partial, splits * m * n floats, and gemm_combine finishes.
@@ -100,10 +104,21 @@ typedef float vector_t;
 #error "VECTOR is 1, 2 or 4"
 #endif
 
+#ifdef ROUND_BFLOAT16
+// The nearest bfloat16, ties to even; NaN stays NaN.
+static inline float operand(float x) {
+    const uint bits = as_uint(x);
+    if ((bits & 0x7fffffff) > 0x7f800000) return x;
+    return as_float((bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000);
+}
+#else
+static inline float operand(float x) { return x; }
+#endif
+
 // Fetches this work-item's share of a slice, rows x TILE_K elements whose corner is (row0, k0), into registers.
-// along_k: neighbours in memory differ in k (else in the row). Outside the operand the slice is 0.
+// along_k: neighbours in memory differ in k (else in the row). Outside the source the slice is 0.
 static inline void fetch_slice(
-    vector_t *registers, const __global float *operand, long stride, uint item, int tile_rows, int count, int row0,
+    vector_t *registers, const __global float *source, long stride, uint item, int tile_rows, int count, int row0,
     int row_end, int k0, int k_end, int along_k, int aligned) {
     const int whole = aligned && row0 + tile_rows <= row_end && k0 + TILE_K <= k_end;
     const uint per_line = (along_k ? TILE_K : tile_rows) / VECTOR;
@@ -116,12 +131,12 @@ static inline void fetch_slice(
         const int k = k0 + (along_k ? within : line);
         const long place = along_k ? (long)row * stride + k : (long)k * stride + row;
         if (whole) {
-            registers[f] = *(const __global vector_t *)(operand + place);
+            registers[f] = *(const __global vector_t *)(source + place);
         } else {
 #pragma unroll
             for (int v = 0; v < VECTOR; v++) {
                 const int inside = along_k ? row < row_end && k + v < k_end : row + v < row_end && k < k_end;
-                ((float *)(registers + f))[v] = inside ? operand[place + v] : 0.0f;
+                ((float *)(registers + f))[v] = inside ? source[place + v] : 0.0f;
             }
         }
     }
@@ -140,9 +155,15 @@ static inline void store_slice(
         if (along_k) {
 #pragma unroll
             for (int v = 0; v < VECTOR; v++)
-                slice[(within + v) * local_stride + line] = ((const float *)(registers + f))[v];
+                slice[(within + v) * local_stride + line] = operand(((const float *)(registers + f))[v]);
         } else {
+#ifdef ROUND_BFLOAT16
+#pragma unroll
+            for (int v = 0; v < VECTOR; v++)
+                slice[line * local_stride + within + v] = operand(((const float *)(registers + f))[v]);
+#else
             *(__local vector_t *)(slice + line * local_stride + within) = registers[f];
+#endif
         }
     }
 }
@@ -179,7 +200,11 @@ static inline void gemm_tile(
     const int row0 = (get_group_id(1) * TILE_BAND + in_band % TILE_BAND) * TILE_M;
     const int column0 = in_band / TILE_BAND * TILE_N;
 
+#ifdef BATCHED
+    const int split = 0;
+#else
     const int split = get_group_id(2);
+#endif
     const int k_begin = (int)min((long)k, split * slice);
     const int k_end = (int)min((long)k, (split + 1) * slice);
     const int aligned_a = is_aligned(a, a_stride);
@@ -231,7 +256,11 @@ static inline void gemm_tile(
         barrier(CLK_LOCAL_MEM_FENCE);
     }
 
+#ifdef BATCHED
+    const int splits = 1;
+#else
     const int splits = get_num_groups(2);
+#endif
     const int aligned_output =
         VECTOR_STORE && splits == 1 && column0 + TILE_N <= n && is_aligned(output, output_stride);
 #pragma unroll
@@ -270,14 +299,29 @@ static inline void gemm_tile(
     }
 }
 
+#ifdef GUARDED
+#define EXTRA_PARAMETERS , const __global int *guard
+#define EXTRA_START if (!*guard) return;
+#elif defined(BATCHED)
+#define EXTRA_PARAMETERS , long a_batch, long b_batch, long output_batch
+#define EXTRA_START                                                                                                    \
+    a += get_group_id(2) * a_batch;                                                                                    \
+    b += get_group_id(2) * b_batch;                                                                                    \
+    output += get_group_id(2) * output_batch;
+#else
+#define EXTRA_PARAMETERS
+#define EXTRA_START
+#endif
+
 #define GEMM_KERNEL(name, transpose_a, transpose_b)                                                                    \
     __kernel __attribute__((reqd_work_group_size(GEMM_ITEMS, 1, 1))) void name(                                        \
         int m, int n, int k, const __global float *restrict a, long a_offset, long a_stride,                           \
         const __global float *restrict b, long b_offset, long b_stride, float alpha, float beta, int has_bias,         \
         const __global float *restrict bias, long bias_offset, int activation, __global float *output,                 \
-        long output_offset, long output_stride, long slice, __global float *partial) {                                 \
+        long output_offset, long output_stride, long slice, __global float *partial EXTRA_PARAMETERS) {                 \
         __local float slices_a[2 * TILE_K * STRIDE_A] __attribute__((aligned(16)));                                    \
         __local float slices_b[2 * TILE_K * STRIDE_B] __attribute__((aligned(16)));                                    \
+        EXTRA_START                                                                                                    \
         gemm_tile(                                                                                                     \
             slices_a, slices_b, transpose_a, transpose_b, m, n, k, a + a_offset, a_stride, b + b_offset, b_stride,     \
             alpha, beta, has_bias, bias + bias_offset, activation, output + output_offset, output_stride, slice,       \
@@ -289,10 +333,12 @@ GEMM_KERNEL(gemm_nt, 0, 1)
 GEMM_KERNEL(gemm_tn, 1, 0)
 GEMM_KERNEL(gemm_tt, 1, 1)
 
+#ifndef BATCHED
 __kernel void gemm_combine(
     int m, int n, int splits, const __global float *restrict partial, float alpha, float beta, int has_bias,
     const __global float *restrict bias, long bias_offset, int activation, __global float *output, long output_offset,
-    long output_stride) {
+    long output_stride EXTRA_PARAMETERS) {
+    EXTRA_START
     const int column = get_global_id(0);
     const int row = get_global_id(1);
     if (row >= m || column >= n) return;
@@ -320,3 +366,4 @@ __kernel void gemm_combine(
     if (has_bias) value += bias[bias_offset + column];
     *target = activated(value, activation);
 }
+#endif

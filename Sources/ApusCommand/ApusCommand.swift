@@ -15,10 +15,12 @@ struct ApusCommand: ParsableCommand {
             """,
         version: ApusVersion.current,
         subcommands: [
-            DevicesCommand.self, DoctorCommand.self, SynthCommand.self, ValidateCommand.self,
+            DevicesCommand.self, DoctorCommand.self, TuneKernelsCommand.self, SynthCommand.self, ValidateCommand.self,
             PrepareCommand.self, JoinCommand.self, PlotCommand.self,
-            TrainCommand.self, ResumeCommand.self, EvaluateCommand.self, RecommendCommand.self, PredictCommand.self,
-            SimilarCommand.self, InspectCommand.self, ExportCommand.self, BenchCommand.self,
+            TrainCommand.self, ResumeCommand.self, FoldInCommand.self, EvaluateCommand.self, RecommendCommand.self,
+            PredictCommand.self, SimilarCommand.self, InspectCommand.self, CompareCommand.self, TuneCommand.self,
+            ExplainCommand.self,
+            ReportCommand.self, ExportCommand.self, BenchCommand.self,
         ])
 }
 

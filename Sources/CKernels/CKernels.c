@@ -40,6 +40,9 @@ static const char clusters_gpu[] = {
 static const char gemm_gpu[] = {
 #embed "../../kernels/gemm_gpu.cl"
 };
+static const char gemm_nvidia[] = {
+#embed "../../kernels/gemm_nvidia.cl"
+};
 static const char gram_gpu[] = {
 #embed "../../kernels/gram_gpu.cl"
 };
@@ -69,6 +72,7 @@ static const struct {
     ENTRY(elementwise),
     ENTRY(gemm_cpu),
     ENTRY(gemm_gpu),
+    ENTRY(gemm_nvidia),
     ENTRY(gram_cpu),
     ENTRY(gram_gpu),
     ENTRY(normal_equations_cpu),

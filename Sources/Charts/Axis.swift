@@ -107,7 +107,8 @@ struct PlacedAxis {
             let first = (low / step - 1e-9).rounded(.up)
             let digits = max(0, Int(-floor(log10(step) + 1e-9)))
             return stride(from: first, through: high / step + 1e-9, by: 1).map { count in
-                let value = count * step
+                // A sum with 0 takes the sign off −0.
+                let value = count * step + 0
                 let large = abs(high) >= 1e6 || abs(low) >= 1e6
                 return (value, large ? Self.short(value) : Markup.minus(Markup.fixed(value, digits)))
             }

@@ -78,11 +78,16 @@ public protocol Device: AnyObject, Sendable {
     /// Primitives that this device may not be used for, with the reason; from its certificate, or by its nature.
     var unsupportedOperations: [OperationKind: String] { get }
 
+    /// How the operands of products can be taken here; float32 always.
+    var productPrecisions: Set<ProductPrecision> { get }
+
     /// The executor of one in-order stream. Call ``makeStream()`` instead, which adds the checks.
     func makeBackend() throws(ComputeError) -> any StreamBackend
 }
 
 extension Device {
+    public var productPrecisions: Set<ProductPrecision> { [.float32] }
+
     /// Opens an in-order stream. O(1); an OpenCL device compiles the programs that the stream uses at first use.
     public func makeStream() throws(ComputeError) -> Stream {
         Stream(device: self, backend: try makeBackend())
@@ -109,6 +114,17 @@ public protocol StreamBackend: AnyObject {
     func download(
         from storage: any DeviceStorage, byteOffset: Int, to destination: UnsafeMutableRawPointer, byteCount: Int
     ) throws(ComputeError)
+
+    /// Starts to copy bytes into the storage beside what is enqueued later, but after all that is enqueued now. Answers
+    /// what ``join(_:)`` takes, or nil when the copy is done at once, which is what backends do that don't say otherwise.
+    /// The owner is kept alive until the copy is done.
+    func beginUpload(
+        from source: UnsafeRawPointer, keeping owner: AnyObject, to storage: any DeviceStorage, byteOffset: Int,
+        byteCount: Int
+    ) throws(ComputeError) -> AnyObject?
+
+    /// What is enqueued from now on comes after an upload that was begun. The host does not wait.
+    func join(_ upload: AnyObject) throws(ComputeError)
 
     /// Enqueues one operation.
     func execute(_ operation: Operation) throws(ComputeError)

@@ -7,6 +7,7 @@ public enum Operation: Sendable {
     case copy(Copy)
     case gather(Gather)
     case gemm(Gemm)
+    case batchedGemm(BatchedGemm)
     case gram(Gram)
     case sparseTimesDense(SparseTimesDense)
     case columnSums(ColumnSums)
@@ -31,6 +32,7 @@ public enum Operation: Sendable {
         case .copy: .copy
         case .gather: .gather
         case .gemm: .gemm
+        case .batchedGemm: .batchedGemm
         case .gram: .gram
         case .sparseTimesDense: .sparseTimesDense
         case .columnSums: .columnSums
@@ -50,7 +52,7 @@ public enum Operation: Sendable {
 
 /// The primitives by name, for certificates, counters and benchmarks.
 public enum OperationKind: String, Sendable, CaseIterable {
-    case fill, copy, gather, gemm, gram, sparseTimesDense, columnSums, rowNorms, scaleRows, randomUniform
+    case fill, copy, gather, gemm, batchedGemm, gram, sparseTimesDense, columnSums, rowNorms, scaleRows, randomUniform
     case residualTargets, observedLoss, observedScores, solveNormalEquations, topK
     case assignNearest, accumulateByLabel
 }
@@ -90,6 +92,14 @@ public enum Activation: String, Sendable, CaseIterable {
     case tanh
 }
 
+/// How the operands of a product are taken. Sums are always float32.
+public enum ProductPrecision: String, Sendable, CaseIterable {
+    /// As they are; a device may split every number into parts that keep 22 bits of each product together.
+    case float32
+    /// Rounded to bfloat16, ties to even: 8 significant bits, the range of float32.
+    case bfloat16
+}
+
 /// `output = activation(alpha · op(a) · op(b) + beta · output + bias)`.
 ///
 /// With `beta == 0` the output is never read. The bias, when there is one, is a row added to every row.
@@ -102,6 +112,7 @@ public struct Gemm: Sendable {
     public let beta: Float
     public let bias: Matrix?
     public let activation: Activation
+    public let precision: ProductPrecision
     public let output: Matrix
 
     /// Rows of the output.

@@ -9,7 +9,7 @@ public final class Stream {
     /// The device that does the work.
     public let device: any Device
     let backend: any StreamBackend
-    private var ownCounters = StreamCounters()
+    var ownCounters = StreamCounters()
     private var recording: [Operation]?
 
     init(device: any Device, backend: any StreamBackend) {

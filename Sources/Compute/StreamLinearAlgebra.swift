@@ -49,12 +49,18 @@ extension Stream {
     ///   - a: m × k, or k × m with `transposeA`.
     ///   - b: k × n, or n × k with `transposeB`.
     ///   - bias: 1 × n, added to every row, or nil.
+    ///   - precision: how the operands are taken; not every device has bfloat16 (``Device/productPrecisions``).
     ///   - output: m × n; not read when `beta` is 0; must not overlap an input.
     /// - Complexity: 2 · m · n · k floating-point operations.
     public func gemm(
         _ a: Matrix, transposeA: Bool = false, _ b: Matrix, transposeB: Bool = false, alpha: Float = 1,
-        beta: Float = 0, bias: Matrix? = nil, activation: Activation = .identity, into output: Matrix
+        beta: Float = 0, bias: Matrix? = nil, activation: Activation = .identity,
+        precision: ProductPrecision = .float32, into output: Matrix
     ) throws(ComputeError) {
+        guard device.productPrecisions.contains(precision) else {
+            throw .unsupported(
+                device: device.identity.name, operation: "gemm", reason: "it has no products of \(precision.rawValue)")
+        }
         for matrix in [a, b, output] { try check(matrix, "gemm") }
         let (m, k) = transposeA ? (a.columns, a.rows) : (a.rows, a.columns)
         let (k2, n) = transposeB ? (b.columns, b.rows) : (b.rows, b.columns)
@@ -73,7 +79,7 @@ extension Stream {
             .gemm(
                 Gemm(
                     a: a, transposeA: transposeA, b: b, transposeB: transposeB, alpha: alpha, beta: beta, bias: bias,
-                    activation: activation, output: output)))
+                    activation: activation, precision: precision, output: output)))
     }
 
     /// `output = inputᵀ · input`: n × d gives d × d, both triangles. Chunks of rows are added up in wider precision.

@@ -75,6 +75,7 @@ final class CPUBackend: StreamBackend {
         case .copy(let arguments): copy(arguments)
         case .gather(let arguments): gather(arguments)
         case .gemm(let arguments): gemm(arguments)
+        case .batchedGemm(let arguments): batchedGemm(arguments)
         case .gram(let arguments): gram(arguments)
         case .sparseTimesDense(let arguments): sparseTimesDense(arguments)
         case .columnSums(let arguments): columnSums(arguments)

@@ -14,6 +14,7 @@ public final class CPUDevice: Device {
     public let identity: DeviceIdentity
     public let limits: DeviceLimits
     public let denseSolver: any DenseSolver = LAPACKDenseSolver()
+    public let unsupportedOperations: [OperationKind: String]
     /// What a user should know about this machine's set-up: variables that slow OpenBLAS down, for example.
     public let notes: [String]
     let pool: WorkerPool
@@ -26,7 +27,11 @@ public final class CPUDevice: Device {
     ///   - threads: worker threads, the caller included; nil for all available cores.
     ///   - memoryLimitBytes: most bytes of device memory; nil for what the machine has. Scratch memory of the
     ///     workers, a few megabytes each, is not counted.
-    public init(threads: Int? = nil, memoryLimitBytes: Int? = nil) {
+    ///   - unsupportedOperations: what the certificate of this processor, once it is known, forbids, with the reason.
+    public init(
+        threads: Int? = nil, memoryLimitBytes: Int? = nil,
+        unsupportedOperations: (DeviceIdentity) -> [OperationKind: String] = { _ in [:] }
+    ) {
         openblas_set_num_threads(1)
         let threads = max(1, threads ?? Self.availableCores)
         pool = WorkerPool(threadCount: threads)
@@ -42,6 +47,7 @@ public final class CPUDevice: Device {
             computeUnits: threads, memoryBytes: min(memoryLimitBytes ?? bytes, bytes),
             largestAllocationBytes: min(memoryLimitBytes ?? bytes, bytes), localMemoryBytes: 0,
             sharesHostMemory: true)
+        self.unsupportedOperations = unsupportedOperations(identity)
         let restricting: [String] = ["OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"]
         notes = restricting.compactMap { name in
             guard let value = getenv(name) else { return nil }
@@ -56,7 +62,6 @@ public final class CPUDevice: Device {
 
     public var allocatedBytes: Int { memory.allocatedBytes }
     public var compileSeconds: Double { 0 }
-    public var unsupportedOperations: [OperationKind: String] { [:] }
 
     public func makeBackend() throws(ComputeError) -> any StreamBackend { CPUBackend(device: self) }
 

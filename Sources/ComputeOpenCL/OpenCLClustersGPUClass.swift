@@ -45,7 +45,7 @@ extension Lowering {
         let order = try scratch(byteCount: n * 4)
         // A label that has all points keeps at least so many groups busy.
         let columns = ceilDivide(d + 1, Cluster.sumColumns)
-        let parts = max(1, min(64, ceilDivide(Self.gpuGroups, columns * k), ceilDivide(n, 256)))
+        let parts = max(1, min(64, ceilDivide(gpuGroups, columns * k), ceilDivide(n, 256)))
         let partial = try scratch(byteCount: parts * k * (d + 1) * 8)
         let labels = try vector(operation.labels)
         let sizes = [size(n), size(k), size(chunk), size(chunks)]

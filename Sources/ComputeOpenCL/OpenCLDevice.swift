@@ -7,15 +7,25 @@ public struct OpenCLDeviceOptions: Sendable {
     public var threads: Int?
     /// Bytes that may be allocated on the device; nil for what the driver reports. Wrapped host memory is not counted.
     public var memoryLimitBytes: Int?
+    /// Copies where the device could use the host's memory as it is, to test what devices do that can't.
+    public var copiesHostMemory = false
     /// Forces the kernels written for another class of device, to test them; nil for the device's own class.
     public var kernelClass: DeviceClass?
+    /// Sizes that kernels are compiled and launched with; nil for those of ``KernelTuningTable``.
+    public var tuning: KernelTuning?
+    /// Whether NVIDIA's tensor units may be used.
+    public var tensorUnits = TensorUnits.detected
     /// Folder of compiled programs; nil for `${XDG_CACHE_HOME:-~/.cache}/apus/programs`.
     public var programFolder: String?
 
     public init(
         threads: Int? = nil, memoryLimitBytes: Int? = nil, kernelClass: DeviceClass? = nil,
-        programFolder: String? = nil
+        programFolder: String? = nil, tuning: KernelTuning? = nil, tensorUnits: TensorUnits = .detected,
+        copiesHostMemory: Bool = false
     ) {
+        self.copiesHostMemory = copiesHostMemory
+        self.tensorUnits = tensorUnits
+        self.tuning = tuning
         self.programFolder = programFolder
         self.threads = threads
         self.memoryLimitBytes = memoryLimitBytes
@@ -31,6 +41,11 @@ public final class OpenCLDevice: Device {
     public let limits: DeviceLimits
     public let denseSolver: any DenseSolver
     public let unsupportedOperations: [OperationKind: String]
+    /// What ``KernelTuningTable`` says about the device, and where that is from.
+    public let tableTuning: KernelTuning
+    public let tuningSource: String
+    /// The kind of its hardware: `sm_90`, `gfx90a`, else the model.
+    public let architecture: String
     let context: OpenCLContext
 
     /// Opens a device that ``discover()`` has found.
@@ -53,13 +68,24 @@ public final class OpenCLDevice: Device {
         self.identity = description.identity
         self.denseSolver = denseSolver
         self.unsupportedOperations = unsupportedOperations
+        let (tuning, entry) = KernelTuningTable.tuning(
+            vendor: description.identity.vendor, architecture: description.architecture,
+            kernelClass: options.kernelClass ?? description.identity.deviceClass)
+        architecture = description.architecture
+        tableTuning = tuning
+        tuningSource = entry?.source ?? "untested: the class's defaults"
         self.context = try OpenCLContext(description: description, options: options)
         let limit = options.memoryLimitBytes.map { min($0, description.limits.memoryBytes) }
         self.limits = DeviceLimits(
             computeUnits: context.computeUnits, memoryBytes: limit ?? description.limits.memoryBytes,
             largestAllocationBytes: min(description.limits.largestAllocationBytes, limit ?? Int.max),
             localMemoryBytes: description.limits.localMemoryBytes,
-            sharesHostMemory: description.limits.sharesHostMemory)
+            sharesHostMemory: context.sharesHostMemory)
+    }
+
+    /// bfloat16 with the kernels for GPUs, on tensor units where there are any.
+    public var productPrecisions: Set<ProductPrecision> {
+        context.kernelClass == .cpu ? [.float32] : [.float32, .bfloat16]
     }
 
     public var allocatedBytes: Int { context.ledger.allocatedBytes }
@@ -86,6 +112,12 @@ final class OpenCLContext: @unchecked Sendable {
     let kernelClass: DeviceClass
     let computeUnits: Int
     let limits: DeviceLimits
+    /// Sizes that kernels are compiled and launched with.
+    let tuning: KernelTuning
+    let isNVIDIA: Bool
+    let sharesHostMemory: Bool
+    let tensorUnits: TensorUnits
+    let tensorProbe = TensorUnitProbe()
     /// Bytes to which the address of wrapped memory must be aligned.
     let wrapAlignment: Int
     let ledger: MemoryLedger
@@ -97,6 +129,14 @@ final class OpenCLContext: @unchecked Sendable {
         self.name = name
         self.limits = description.limits
         self.kernelClass = options.kernelClass ?? description.identity.deviceClass
+        self.sharesHostMemory = description.limits.sharesHostMemory && !options.copiesHostMemory
+        self.isNVIDIA = description.identity.vendor.lowercased().contains("nvidia")
+        self.tensorUnits = options.tensorUnits
+        self.tuning =
+            options.tuning
+            ?? KernelTuningTable.tuning(
+                vendor: description.identity.vendor, architecture: description.architecture, kernelClass: kernelClass
+            ).tuning
         var device = description.device.pointer
         var units = description.limits.computeUnits
         var divided = false
@@ -128,7 +168,7 @@ final class OpenCLContext: @unchecked Sendable {
         self.programs = OpenCLPrograms(
             name: name, device: OpenCLHandle(pointer: device), context: OpenCLHandle(pointer: context),
             key: description.programKey, kernelClass: kernelClass,
-            deviceClass: description.identity.deviceClass,
+            deviceClass: description.identity.deviceClass, tuning: tuning,
             cache: OpenCLProgramCache(folder: options.programFolder))
     }
 

@@ -12,6 +12,8 @@ public struct OpenCLDeviceDescription: Sendable {
     public let identity: DeviceIdentity
     /// What it has.
     public let limits: DeviceLimits
+    /// The kind of its hardware, for tables of tunables: `sm_90` (NVIDIA), `gfx90a` (AMD), else the model.
+    public let architecture: String
     /// Why it can't be used, or nil when it can.
     public let unusableReason: String?
 
@@ -79,11 +81,20 @@ extension OpenCLDevice {
             // The simulator Oclgrind takes wrapped memory for uninitialised, and would report every read of it.
             sharesHostMemory: (deviceClass == .cpu || unified != 0) && !identity.model.hasPrefix("Oclgrind"))
         return OpenCLDeviceDescription(
-            identity: identity, limits: limits,
+            identity: identity, limits: limits, architecture: architecture(device, identity),
             unusableReason: unusableReason(device, identity, extensions: string(CL_DEVICE_EXTENSIONS)),
             device: OpenCLHandle(pointer: device),
             programKey: "\(identity.model)\n\(identity.vendor)\n\(driver)\n\(deviceVersion)\n",
             divisibleUnits: canPartitionByCounts(device) ? Int(units) : nil)
+    }
+
+    private static func architecture(_ device: cl_device_id, _ identity: DeviceIdentity) -> String {
+        // CL_DEVICE_COMPUTE_CAPABILITY_MAJOR_NV and MINOR_NV of cl_nv_device_attribute_query.
+        let (major, minor): (cl_uint, cl_uint) = (value(device, 0x4000, 0), value(device, 0x4001, 0))
+        if identity.vendor.lowercased().contains("nvidia"), major > 0 { return "sm_\(major)\(minor)" }
+        // AMD's names carry features: gfx90a:sramecc+:xnack-.
+        if identity.model.hasPrefix("gfx") { return String(identity.model.prefix { $0 != ":" }) }
+        return identity.model
     }
 
     private static func unusableReason(

@@ -7,8 +7,8 @@ import Compute
 /// observedScores 1; topK 2 for each batch of queries and pass over 3,968 places; solveNormalEquations at most 5 for
 /// exact, 1 for the other methods. How work is divided depends on shapes alone.
 extension Lowering {
-    /// Work-groups that fill a large device.
-    static var gpuGroups: Int { 512 }
+    /// Work-groups that fill the device.
+    var gpuGroups: Int { context.tuning[.gpuGroups] }
     /// Bytes of scratch that one launch may ask for; it then works in batches.
     static var gpuScratchBytes: Int { 128 << 20 }
 
@@ -24,31 +24,31 @@ extension Lowering {
         let m: Int
         let n: Int
         let work: Int
+        let depth: Int
+        let pad: Int
         var items: Int { m / work * (n / work) }
         var options: String { "-D TILE_M=\(m) -D TILE_N=\(n) -D WORK_M=\(work) -D WORK_N=\(work)" }
-        /// Bytes of local memory, with TILE_K = 16 and a pad of 4.
-        var localBytes: Int { 2 * 16 * (m + n + 8) * 4 }
+        /// Bytes of local memory: two slices of each operand, TILE_K deep.
+        var localBytes: Int { 2 * depth * (m + n + 2 * pad) * 4 }
 
         /// The largest that leave enough groups to fill a device.
-        static func chosen(m: Int, n: Int, localMemoryBytes: Int) -> GemmTiles {
-            let all = [(128, 8), (64, 4), (32, 4)].map { GemmTiles(m: $0, n: $0, work: $1) }
+        static func chosen(m: Int, n: Int, _ tuning: KernelTuning, localMemoryBytes: Int) -> GemmTiles {
+            let sizes = [
+                (tuning[.largeTile], tuning[.largeWork]), (tuning[.mediumTile], tuning[.mediumWork]), (32, 4),
+            ]
+            let all = sizes.map {
+                GemmTiles(m: $0, n: $0, work: $1, depth: tuning[.gemmTileK], pad: tuning[.gemmPad])
+            }
+            let groups = tuning[.gpuGroups]
             let enough = all.first {
-                ceilDivide(m, $0.m) * ceilDivide(n, $0.n) >= Lowering.gpuGroups / 4 && $0.localBytes <= localMemoryBytes
+                ceilDivide(m, $0.m) * ceilDivide(n, $0.n) >= groups / 4 && $0.localBytes <= localMemoryBytes
             }
             return enough ?? all[2]
         }
     }
 
-    func gemmGPU(_ operation: Gemm) throws(ComputeError) {
-        let (m, n, k) = (operation.m, operation.n, operation.k)
-        let tiles = GemmTiles.chosen(m: m, n: n, localMemoryBytes: context.limits.localMemoryBytes)
-        let (rowTiles, columnTiles) = (ceilDivide(m, tiles.m), ceilDivide(n, tiles.n))
-        // Long sums are split when there are few tiles; a split has to be worth its sums.
-        let wanted = min(Self.gpuGroups / (rowTiles * columnTiles), k / 512)
-        let slice = wanted > 1 ? roundUp(ceilDivide(k, wanted), 16) : max(k, 16)
-        let splits = max(ceilDivide(k, slice), 1)
-        let name = "gemm_" + (operation.transposeA ? "t" : "n") + (operation.transposeB ? "t" : "n")
-        let bias = try vector(operation.bias, else: operation.a)
+    /// What is done with a finished sum: alpha, beta, bias and activation, as the kernels take them.
+    func epilogue(_ operation: Gemm) throws(ComputeError) -> [KernelArgument] {
         let activation: Int32 =
             switch operation.activation {
             case .identity: 0
@@ -56,25 +56,43 @@ extension Lowering {
             case .sigmoid: 2
             case .tanh: 3
             }
-        let epilogue: [KernelArgument] =
-            [.float(operation.alpha), .float(operation.beta), flag(operation.bias != nil)] + bias + [.int(activation)]
+        return [.float(operation.alpha), .float(operation.beta), flag(operation.bias != nil)]
+            + (try vector(operation.bias, else: operation.a)) + [.int(activation)]
+    }
+
+    /// - Parameter guarded: a word on the device; nothing is done where it is 0.
+    func gemmGPU(_ operation: Gemm, guarded: OpenCLStorage? = nil) throws(ComputeError) {
+        if guarded == nil && usesTensorUnits(operation) { return try gemmTensor(operation) }
+        let (m, n, k) = (operation.m, operation.n, operation.k)
+        let tiles = GemmTiles.chosen(m: m, n: n, context.tuning, localMemoryBytes: context.limits.localMemoryBytes)
+        let (rowTiles, columnTiles) = (ceilDivide(m, tiles.m), ceilDivide(n, tiles.n))
+        // Long sums are split when there are few tiles; a split has to be worth its sums.
+        let wanted = min(gpuGroups / (rowTiles * columnTiles), k / 512)
+        let slice = wanted > 1 ? roundUp(ceilDivide(k, wanted), tiles.depth) : max(k, tiles.depth)
+        let splits = max(ceilDivide(k, slice), 1)
+        let name = "gemm_" + (operation.transposeA ? "t" : "n") + (operation.transposeB ? "t" : "n")
+        let epilogue = try epilogue(operation)
+        let guardWord: [KernelArgument] = guarded.map { [.buffer($0)] } ?? []
+        let options =
+            tiles.options + (guarded == nil ? "" : " -D GUARDED")
+            + (operation.precision == .bfloat16 ? " -D ROUND_BFLOAT16" : "")
         let output = try matrix(operation.output)
         let partial =
             splits > 1 ? try scratch(byteCount: splits * m * n * 4) : try storage(operation.output)
-        // TILE_BAND is 8.
+        let band = context.tuning[.gemmBand]
         launch(
-            "gemm_gpu", name, options: tiles.options,
-            grid: WorkSize(columnTiles * 8 * tiles.items, ceilDivide(rowTiles, 8), splits),
+            "gemm_gpu", name, options: options,
+            grid: WorkSize(columnTiles * band * tiles.items, ceilDivide(rowTiles, band), splits),
             group: WorkSize(tiles.items),
             [
                 [size(m), size(n), size(k)], try matrix(operation.a), try matrix(operation.b), epilogue, output,
-                [.long(slice), .buffer(partial)],
+                [.long(slice), .buffer(partial)], guardWord,
             ])
         guard splits > 1 else { return }
         launch(
-            "gemm_gpu", "gemm_combine", options: tiles.options, grid: WorkSize(roundUp(n, 64), roundUp(m, 4)),
+            "gemm_gpu", "gemm_combine", options: options, grid: WorkSize(roundUp(n, 64), roundUp(m, 4)),
             group: WorkSize(64, 4),
-            [[size(m), size(n), size(splits), .buffer(partial)], epilogue, output])
+            [[size(m), size(n), size(splits), .buffer(partial)], epilogue, output, guardWord])
     }
 
     func gramGPU(_ operation: Gram) throws(ComputeError) {
@@ -82,7 +100,7 @@ extension Lowering {
         // TILE is 64 and a work-item owns 4 x 4 sums.
         let side = ceilDivide(d, 64)
         let tiles = side * (side + 1) / 2
-        let chunkRows = max(roundUp(ceilDivide(rows, ceilDivide(Self.gpuGroups, tiles)), 16), 512)
+        let chunkRows = max(roundUp(ceilDivide(rows, ceilDivide(gpuGroups, tiles)), 16), 512)
         let chunks = ceilDivide(rows, chunkRows)
         let partial = try scratch(byteCount: max(chunks, 1) * tiles * 64 * 64 * 8)
         if chunks > 0 {
@@ -113,7 +131,7 @@ extension Lowering {
     func columnSumsGPU(_ operation: ColumnSums) throws(ComputeError) {
         let (rows, columns) = (operation.input.rows, operation.input.columns)
         let groups = ceilDivide(columns, 64)
-        let chunkRows = max(ceilDivide(rows, ceilDivide(Self.gpuGroups, groups)), 64)
+        let chunkRows = max(ceilDivide(rows, ceilDivide(gpuGroups, groups)), 64)
         let chunks = ceilDivide(rows, chunkRows)
         let partial = try scratch(byteCount: max(chunks, 1) * columns * 8)
         if chunks > 0 {
@@ -144,8 +162,9 @@ extension Lowering {
 
     func observedLossGPU(_ operation: ObservedLoss) throws(ComputeError) {
         let sparse = operation.sparse
+        let rowGroup = context.tuning[.rowGroup]
         launch(
-            "sparse_gpu", "observed_loss", grid: WorkSize(sparse.rows * 32), group: WorkSize(32),
+            "sparse_gpu", "observed_loss", grid: WorkSize(sparse.rows * rowGroup), group: WorkSize(rowGroup),
             [
                 [size(sparse.rows), size(operation.a.columns)], try entries(sparse),
                 [flag(operation.weighted), flag(operation.targets != nil)],
@@ -156,8 +175,9 @@ extension Lowering {
 
     func observedScoresGPU(_ operation: ObservedScores) throws(ComputeError) {
         let pairs = operation.output.columns
+        let rowGroup = context.tuning[.rowGroup]
         launch(
-            "sparse_gpu", "observed_scores", grid: WorkSize(roundUp(pairs, 32)), group: WorkSize(32),
+            "sparse_gpu", "observed_scores", grid: WorkSize(roundUp(pairs, rowGroup)), group: WorkSize(rowGroup),
             [
                 [size(pairs), size(operation.a.columns), size(operation.a.rows), size(operation.b.rows)],
                 try vector(operation.rowIndices), try vector(operation.columnIndices), try matrix(operation.a),

@@ -1,9 +1,7 @@
 import Compute
 
-/// Sizes that the kernels of gemm_cpu.cl and top_k_cpu.cl share with the host.
+/// Sizes that the kernels of gemm_cpu.cl and top_k_cpu.cl share with the host and that nothing tunes.
 enum GemmTunables {
-    /// Length of a block of the inner dimension: K_BLOCK.
-    static let kBlock = 1024
     /// The register tile.
     static let tileRows = 12
     static let tileColumns = 32
@@ -11,7 +9,6 @@ enum GemmTunables {
     static let packedBytes = 96 << 20
     /// Products of fewer rows and of fewer operations than this need no packing: gemm_small.
     static let smallRows = 264
-    static let smallOperations = 2 * 256 * 256 * 256
     /// Work-groups that keep all threads busy although their speeds differ.
     static let busyGroups = 64
 }
@@ -25,7 +22,7 @@ extension Lowering {
     func gemm(_ operation: Gemm) throws(ComputeError) {
         let (m, n, k) = (operation.m, operation.n, operation.k)
         typealias T = GemmTunables
-        if !operation.transposeA && m <= T.smallRows && 2 * m * n * k <= T.smallOperations {
+        if !operation.transposeA && m <= T.smallRows && 2 * m * n * k <= context.tuning[.gemmSmallOperations] {
             return try gemmSmall(operation)
         }
         let packsRows = operation.transposeA
@@ -140,9 +137,9 @@ extension Lowering {
     ) -> (grid: WorkSize, tilesPerItem: Int, panelsPerItem: Int) {
         let tiles = ceilDivide(rows, GemmTunables.tileRows)
         let panels = ceilDivide(columns, GemmTunables.tileColumns)
-        var tilesPerItem = 20
+        var tilesPerItem = context.tuning[.gemmTilesPerItem]
         // Rows read in place are used for several panels while they are in the cache.
-        var panelsPerItem = readsRowsInPlace ? (panels <= 8 ? panels : 4) : 1
+        var panelsPerItem = readsRowsInPlace ? (panels <= 8 ? panels : context.tuning[.gemmPanelsPerItem]) : 1
         func groups() -> Int { ceilDivide(tiles, tilesPerItem) * ceilDivide(panels, panelsPerItem) }
         while groups() < GemmTunables.busyGroups && panelsPerItem > 1 { panelsPerItem = ceilDivide(panelsPerItem, 2) }
         while groups() < GemmTunables.busyGroups && tilesPerItem > 1 { tilesPerItem = ceilDivide(tilesPerItem, 2) }

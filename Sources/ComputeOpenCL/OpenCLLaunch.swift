@@ -100,6 +100,8 @@ final class Lowering {
         case .randomUniform(let operation): try randomUniform(operation)
         case .residualTargets(let operation): try residualTargets(operation)
         case .gemm(let operation): try isCPUClass ? gemm(operation) : gemmGPU(operation)
+        case .batchedGemm(let operation):
+            try isCPUClass ? batchedGemm(operation) : batchedGemmGPU(operation)
         case .gram(let operation): try isCPUClass ? gram(operation) : gramGPU(operation)
         case .sparseTimesDense(let operation):
             try isCPUClass ? sparseTimesDense(operation) : sparseTimesDenseGPU(operation)

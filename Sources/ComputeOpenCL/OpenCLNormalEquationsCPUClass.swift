@@ -40,7 +40,7 @@ extension Lowering {
     /// `scratch_floats` of the kernel, which does nothing when it is given less.
     private func normalEquationsScratch(d: Int, longestRow: Int) -> Int {
         // APUS_PANEL: vectors or coordinates of a panel.
-        let panel = 128
+        let panel = max(context.tuning[.primalPanel], context.tuning[.dualPanel])
         // APUS_GATHER_BYTES: vectors of a long row that are copied together.
         let gatherBytes = 8 << 20
         let wide = roundUp(d, 16)

@@ -60,7 +60,7 @@ extension Lowering {
                 ])
         case .conjugateGradient(let steps):
             let items = d <= 32 ? 32 : d <= 512 ? 64 : 256
-            let groups = min(rows, 8 * Self.gpuGroups)
+            let groups = min(rows, 8 * gpuGroups)
             launch(
                 "normal_equations_gpu", "solve_conjugate_gradient",
                 options: "-D CG_ITEMS=\(items) -D CG_WIDTH=\(ceilDivide(d, items))",
@@ -102,7 +102,7 @@ extension Lowering {
     /// Work-groups for some rows, so that their scratch is bounded.
     private func groups(rows: Int, scratchBytes: Int) -> Int {
         let most = scratchBytes > 0 ? max(4 * Self.gpuScratchBytes / scratchBytes, 1) : Int.max
-        return max(min(rows, most, scratchBytes > 0 ? Self.gpuGroups : 8 * Self.gpuGroups), 1)
+        return max(min(rows, most, scratchBytes > 0 ? gpuGroups : 8 * gpuGroups), 1)
     }
 
     /// Memory for the triangles, or any buffer where they lie in local memory.

@@ -15,6 +15,7 @@ final class OpenCLPrograms: Sendable {
     private let context: OpenCLHandle
     private let key: String
     private let options: String
+    private let tuning: KernelTuning
     private let cache: OpenCLProgramCache
     private let state = Mutex(State())
 
@@ -36,8 +37,9 @@ final class OpenCLPrograms: Sendable {
 
     init(
         name: String, device: OpenCLHandle, context: OpenCLHandle, key: String, kernelClass: DeviceClass,
-        deviceClass: DeviceClass, cache: OpenCLProgramCache
+        deviceClass: DeviceClass, tuning: KernelTuning, cache: OpenCLProgramCache
     ) {
+        self.tuning = tuning
         self.cache = cache
         self.deviceName = name
         self.device = device
@@ -45,7 +47,6 @@ final class OpenCLPrograms: Sendable {
         self.key = key
         self.options =
             "-cl-std=CL1.2 -D \(kernelClass == .cpu ? "APUS_CPU_CLASS" : "APUS_GPU_CLASS") "
-            + (kernelClass == .cpu ? "-D K_BLOCK=\(GemmTunables.kBlock)" : "")
             // Kernels for GPUs run on a CPU only to be tested. PoCL 3.1 needs minutes to optimize the large ones.
             + (kernelClass == .gpu && deviceClass == .cpu ? "-cl-opt-disable" : "")
     }
@@ -102,9 +103,29 @@ final class OpenCLPrograms: Sendable {
         clReleaseProgram(try build(name, source: source))
     }
 
+    /// The binary of a source that is compiled for it, as text: PTX where the driver is NVIDIA's.
+    func binaryText(source: String, named file: String) throws(ComputeError) -> String {
+        let program = try build(ProgramName(file), source: Array(source.utf8))
+        defer { clReleaseProgram(program) }
+        return String(decoding: (binary(of: program) ?? []).prefix { $0 != 0 }, as: UTF8.self)
+    }
+
+    /// Hands a program in PTX to the driver, and to `body` what it makes of it.
+    func withProgram<Result>(
+        ptx: String, named file: String, _ body: (OpenCLHandle) throws(ComputeError) -> Result
+    ) throws(ComputeError) -> Result {
+        guard let program = load(Array(ptx.utf8) + [0], options: options) else {
+            throw .buildFailed(device: deviceName, program: file, log: "the driver refused the text")
+        }
+        defer { clReleaseProgram(program) }
+        return try body(OpenCLHandle(pointer: program))
+    }
+
     /// Builds a program from the cache, or else from its source, which is then stored.
     private func build(_ name: ProgramName, source: [UInt8]) throws(ComputeError) -> cl_program {
-        let options = "\(self.options) \(name.options)"
+        let tuned = tuning.options(forFile: name.file, own: name.options)
+        let options = [self.options, tuned, name.options].filter { !$0.isEmpty }
+            .joined(separator: " ")
         let file = name.file
         let fullKey = Array("\(key)\(options)\n\(file)\n".utf8) + source
         if let binary = cache.load(key: fullKey), let program = load(binary, options: options) { return program }

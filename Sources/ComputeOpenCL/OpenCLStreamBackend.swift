@@ -9,6 +9,9 @@ final class OpenCLStreamBackend: StreamBackend {
     let queue: cl_command_queue
     /// Tells compiling and running apart at first launches.
     private let profilingQueue: cl_command_queue
+    /// Uploads that run beside the kernels; made when first needed.
+    private var transferQueue: cl_command_queue?
+    private var uploads: [OpenCLUpload] = []
     private var kernels: [KernelName: cl_kernel] = [:]
     private(set) var launchCount = 0
 
@@ -50,6 +53,10 @@ final class OpenCLStreamBackend: StreamBackend {
 
     deinit {
         clFinish(queue)
+        if let transferQueue {
+            clFinish(transferQueue)
+            clReleaseCommandQueue(transferQueue)
+        }
         freeStaging(before: staged.count)
         for kernel in kernels.values { clReleaseKernel(kernel) }
         clReleaseCommandQueue(queue)
@@ -69,7 +76,7 @@ final class OpenCLStreamBackend: StreamBackend {
 
     func wrap<Element>(_ buffer: HostBuffer<Element>) throws(ComputeError) -> any DeviceStorage {
         let isAligned = Int(bitPattern: buffer.baseAddress) % context.wrapAlignment == 0
-        if context.limits.sharesHostMemory && isAligned && buffer.byteCount > 0 {
+        if context.sharesHostMemory && isAligned && buffer.byteCount > 0 {
             return try OpenCLStorage.wrapping(buffer, pool: pool)
         }
         let storage = try pool.allocate(byteCount: max(buffer.byteCount, 1))
@@ -133,7 +140,54 @@ final class OpenCLStreamBackend: StreamBackend {
 
     func finish() throws(ComputeError) {
         try check(clFinish(queue), "finish")
+        if let transferQueue {
+            try check(clFinish(transferQueue), "finish")
+            uploads = []
+        }
         freeStaging(before: staged.count)
+    }
+
+    func beginUpload(
+        from source: UnsafeRawPointer, keeping owner: AnyObject, to storage: any DeviceStorage, byteOffset: Int,
+        byteCount: Int
+    ) throws(ComputeError) -> AnyObject? {
+        guard byteCount > Self.stagedBytes else {
+            try upload(from: source, to: storage, byteOffset: byteOffset, byteCount: byteCount)
+            return nil
+        }
+        let target = try own(storage)
+        let second = try uploadQueue()
+        // The memory may still be used by what is enqueued now.
+        var before: cl_event?
+        try check(clEnqueueMarkerWithWaitList(queue, 0, nil, &before), "upload")
+        defer { if let before { clReleaseEvent(before) } }
+        try check(clFlush(queue), "upload")
+        var event: cl_event?
+        try check(
+            clEnqueueWriteBuffer(
+                second, target.buffer, cl_bool(CL_FALSE), byteOffset, byteCount, source, 1, &before, &event), "upload")
+        guard let event else { throw .deviceLost(device: context.name, operation: "upload") }
+        let upload = OpenCLUpload(event: event, owner: owner, target: target)
+        uploads.removeAll(where: \.isDone)
+        uploads.append(upload)
+        try check(clFlush(second), "upload")
+        return upload
+    }
+
+    func join(_ upload: AnyObject) throws(ComputeError) {
+        guard let upload = upload as? OpenCLUpload else { return }
+        var event: cl_event? = upload.event
+        try check(clEnqueueBarrierWithWaitList(queue, 1, &event, nil), "upload")
+    }
+
+    private func uploadQueue() throws(ComputeError) -> cl_command_queue {
+        if let transferQueue { return transferQueue }
+        var code: cl_int = CL_SUCCESS
+        guard let made = clCreateCommandQueue(context.context, context.device, 0, &code), code == CL_SUCCESS else {
+            throw openCLError(code, device: context.name, operation: "create a queue")
+        }
+        transferQueue = made
+        return made
     }
 
     private func own(_ storage: any DeviceStorage) throws(ComputeError) -> OpenCLStorage {
@@ -235,6 +289,28 @@ final class OpenCLStreamBackend: StreamBackend {
         let run = known && ended > began ? Double(ended - began) * 1e-9 : 0
         context.programs.addSeconds(elapsed - run)
         return code
+    }
+}
+
+/// A copy that runs beside the kernels, with what it reads and writes.
+private final class OpenCLUpload {
+    let event: cl_event
+    private let owner: AnyObject
+    private let target: OpenCLStorage
+
+    init(event: cl_event, owner: AnyObject, target: OpenCLStorage) {
+        self.event = event
+        self.owner = owner
+        self.target = target
+    }
+
+    deinit { clReleaseEvent(event) }
+
+    var isDone: Bool {
+        var status: cl_int = CL_QUEUED
+        let size = MemoryLayout<cl_int>.size
+        let key = cl_event_info(CL_EVENT_COMMAND_EXECUTION_STATUS)
+        return clGetEventInfo(event, key, size, &status, nil) == CL_SUCCESS && status == CL_COMPLETE
     }
 }
 

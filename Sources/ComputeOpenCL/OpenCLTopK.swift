@@ -97,7 +97,7 @@ extension Lowering {
         let packedCandidates = try scratch(byteCount: roundUp(min(n, candidateSlab), T.tileColumns) * d * 4)
 
         // Several panels of queries share a panel of candidates while it is in the cache.
-        let tilesPerItem = 4
+        let tilesPerItem = context.tuning[.topKTilesPerItem]
         let items = ceilDivide(ceilDivide(min(m, querySlab), T.tileRows), tilesPerItem)
         let slabPanels = ceilDivide(min(n, candidateSlab), T.tileColumns)
         let longestList = max(ceilDivide(4 * k, T.tileColumns), 32)

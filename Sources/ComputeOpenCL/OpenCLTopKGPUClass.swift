@@ -44,7 +44,7 @@ extension Lowering {
         let tiles = TopKTiles(queries: m, places: places)
         let queryTiles = ceilDivide(m, tiles.queries)
         // A chunk has to be worth its lists.
-        let chunksWanted = max(min(ceilDivide(Self.gpuGroups, queryTiles), n / max(2048, 8 * places)), 1)
+        let chunksWanted = max(min(ceilDivide(gpuGroups, queryTiles), n / max(2048, 8 * places)), 1)
         let chunk = max(roundUp(ceilDivide(n, chunksWanted), tiles.candidates), tiles.candidates)
         let chunks = max(ceilDivide(n, chunk), 1)
         let tileBytes = chunks * tiles.queries * tiles.capacity * 8

@@ -36,18 +36,30 @@ enum ProductCases {
                 index += 1
             }
         }
-        cases += [integerGemm(m: 37, n: 41, k: 129), sameInput(rows: 33, columns: 17), windows(m: 29, n: 19, k: 21)]
+        for (place, (m, n, k)) in sweep.products.enumerated() where place % 3 == 1 {
+            let epilogue = epilogues[place % epilogues.count]
+            cases.append(
+                gemm(m, n, k, place % 2 == 0, place % 4 < 2, Layout.all[place % 3], epilogue, precision: .bfloat16))
+        }
+        cases += [
+            nonFiniteGemm(m: 35, n: 19, k: 24), integerGemm(m: 37, n: 41, k: 129), sameInput(rows: 33, columns: 17),
+            windows(m: 29, n: 19, k: 21),
+        ]
         return cases
     }
 
     private static func gemm(
-        _ m: Int, _ n: Int, _ k: Int, _ transposeA: Bool, _ transposeB: Bool, _ layout: Layout, _ epilogue: Epilogue
+        _ m: Int, _ n: Int, _ k: Int, _ transposeA: Bool, _ transposeB: Bool, _ layout: Layout, _ epilogue: Epilogue,
+        precision: ProductPrecision = .float32
     ) -> ConformanceCase {
         let detail =
             "\(m) × \(n) × \(k) \(transposeA ? "T" : "N")\(transposeB ? "T" : "N") \(layout)"
             + " alpha \(epilogue.alpha) beta \(epilogue.beta)\(epilogue.bias ? " bias" : "")"
             + (epilogue.activation == .identity ? "" : " \(epilogue.activation)")
+            + (precision == .float32 ? "" : " \(precision)")
         return ConformanceCase(.gemm, detail) { run throws(ComputeError) in
+            // A device without this precision refuses it, for every operand; that is no failure.
+            guard run.stream.device.productPrecisions.contains(precision) else { return }
             let left = OracleMatrix(rows: transposeA ? k : m, columns: transposeA ? m : k, run.uniform(m * k))
             let right = OracleMatrix(rows: transposeB ? n : k, columns: transposeB ? k : n, run.uniform(k * n))
             let previous = epilogue.beta == 0 ? nil : run.uniform(m * n)
@@ -62,13 +74,38 @@ enum ProductCases {
             try run.perform { stream throws(ComputeError) in
                 try stream.gemm(
                     a.matrix, transposeA: transposeA, b.matrix, transposeB: transposeB, alpha: epilogue.alpha,
-                    beta: epilogue.beta, bias: bias?.matrix, activation: epilogue.activation, into: output.matrix)
+                    beta: epilogue.beta, bias: bias?.matrix, activation: epilogue.activation, precision: precision,
+                    into: output.matrix)
             }
             let sums = Oracle.gemm(
-                left, transposeA: transposeA, right, transposeB: transposeB, alpha: Double(epilogue.alpha),
+                Oracle.taken(left, precision), transposeA: transposeA, Oracle.taken(right, precision),
+                transposeB: transposeB,
+                alpha: Double(epilogue.alpha),
                 beta: Double(epilogue.beta), bias: biases?.map(Double.init),
                 output: previous.map { OracleMatrix(rows: m, columns: n, $0) })
             compare(run, output, sums, length: k, epilogue.activation)
+        }
+    }
+
+    /// Infinities, NaN and numbers next to the largest come out where they must, and nowhere else.
+    private static func nonFiniteGemm(m: Int, n: Int, k: Int) -> ConformanceCase {
+        ConformanceCase(.gemm, "\(m) × \(n) × \(k) with infinities and NaN") { run throws(ComputeError) in
+            var left = OracleMatrix(rows: m, columns: k, run.uniform(m * k, 0.5, 1))
+            var right = OracleMatrix(rows: k, columns: n, run.uniform(k * n, 0.5, 1))
+            left.elements[2 * k + 3] = .infinity
+            left.elements[5 * k] = -.infinity
+            left.elements[7 * k + 9] = .nan
+            left.elements[11 * k + 1] = Double(Float.greatestFiniteMagnitude)
+            right.elements[4 * n + 1] = .infinity
+            right.elements[6 * n + 18] = .nan
+            for place in 0..<n { right.elements[n + place] = 0x1p-20 }
+            let a = try run.input(left.elements.map(Float.init), rows: m, columns: k, .padded, "a")
+            let b = try run.input(right.elements.map(Float.init), rows: k, columns: n, .padded, "b")
+            let output = try run.output(rows: m, columns: n, .padded)
+            try run.perform { stream throws(ComputeError) in
+                try stream.gemm(a.matrix, b.matrix, into: output.matrix)
+            }
+            compare(run, output, Oracle.product(left, right), length: k, .identity)
         }
     }
 

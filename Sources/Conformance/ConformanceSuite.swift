@@ -33,6 +33,7 @@ public struct ConformanceSuite: Sendable {
         case .copy: MemoryCases.copy(sweep)
         case .gather: MemoryCases.gather(sweep)
         case .gemm: ProductCases.gemm(sweep)
+        case .batchedGemm: BatchedCases.batchedGemm(sweep)
         case .gram: ProductCases.gram(sweep)
         case .sparseTimesDense: ObservedCases.sparseTimesDense(sweep)
         case .columnSums: ReductionCases.columnSums(sweep)
@@ -53,12 +54,14 @@ public struct ConformanceSuite: Sendable {
     ///
     /// - Parameters:
     ///   - operations: the primitives to try; all when nil.
+    ///   - kernelClass: the class of the kernels, where another than that of the device was forced.
     ///   - deviceIsIdle: whether nobody else uses the device, so that its allocations can be watched too.
     ///   - progress: called after every case with its result, the number of cases done and of all; answering `.stop`
     ///     ends the run, and the certificate then covers what was done.
     /// - Throws: what the device throws when no stream can be opened on it, or when it is lost.
     public func run(
-        on device: any Device, operations: Set<OperationKind>? = nil, deviceIsIdle: Bool = true,
+        on device: any Device, operations: Set<OperationKind>? = nil, kernelClass: DeviceClass? = nil,
+        deviceIsIdle: Bool = true,
         progress: (ConformanceResult, _ completed: Int, _ total: Int) -> ProgressDecision = { _, _, _ in .proceed }
     ) throws(ComputeError) -> Certificate {
         let selected = cases.filter { operations?.contains($0.operation) ?? true }
@@ -69,6 +72,6 @@ public struct ConformanceSuite: Sendable {
             results.append(result)
             if progress(result, results.count, selected.count) == .stop { break }
         }
-        return Certificate(device: device, sweep: sweep, results: results)
+        return Certificate(device: device, sweep: sweep, results: results, kernelClass: kernelClass)
     }
 }

@@ -48,6 +48,7 @@ public final class FaultInjectingDevice: Device {
     public var allocatedBytes: Int { wrapped.allocatedBytes }
     public var compileSeconds: Double { wrapped.compileSeconds }
     public var unsupportedOperations: [OperationKind: String] { wrapped.unsupportedOperations }
+    public var productPrecisions: Set<ProductPrecision> { wrapped.productPrecisions }
 
     public func makeBackend() throws(ComputeError) -> any StreamBackend {
         try pass([], operation: "makeStream")

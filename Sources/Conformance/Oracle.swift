@@ -168,4 +168,17 @@ public enum Oracle {
         let generator = Philox(seed: seed, stream: stream)
         return (0..<rows * columns).map { generator.uniform(start &+ UInt64($0)) }
     }
+
+    /// The operand as a product of this precision takes it.
+    static func taken(_ operand: OracleMatrix, _ precision: ProductPrecision) -> OracleMatrix {
+        guard precision == .bfloat16 else { return operand }
+        return OracleMatrix(
+            rows: operand.rows, columns: operand.columns,
+            elements: operand.elements.map { value in
+                // The nearest number with 8 significant bits, ties to even.
+                guard value != 0, value.isFinite else { return value }
+                let scale = Double(sign: .plus, exponent: value.exponent - 7, significand: 1)
+                return (value / scale).rounded(.toNearestOrEven) * scale
+            })
+    }
 }

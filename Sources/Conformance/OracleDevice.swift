@@ -30,6 +30,7 @@ public final class OracleDevice: Device {
         self.unsupportedOperations = unsupportedOperations
     }
 
+    public var productPrecisions: Set<ProductPrecision> { Set(ProductPrecision.allCases) }
     public var denseSolver: any DenseSolver { OracleDenseSolver() }
     public var allocatedBytes: Int { allocated.withLock { $0 } }
     public var compileSeconds: Double { 0 }

@@ -12,6 +12,15 @@ extension OracleBackend {
             let result = Oracle.gather(try matrix(gather.table), rows: try integers(gather.indices))
             try store(result, to: gather.output)
         case .gemm(let gemm): try run(gemm)
+        case .batchedGemm(let batch):
+            for index in 0..<batch.count {
+                let (a, b, output) = batch.product(index)
+                let sums = Oracle.gemm(
+                    try matrix(a), transposeA: batch.transposeA, try matrix(b), transposeB: batch.transposeB,
+                    alpha: Double(batch.alpha), beta: Double(batch.beta), bias: nil,
+                    output: batch.beta == 0 ? nil : try matrix(output))
+                try store(sums.values, to: output)
+            }
         case .gram(let gram): try store(Oracle.gram(try matrix(gram.input)).values, to: gram.output)
         case .sparseTimesDense(let product):
             let sums = Oracle.sparseTimesDense(
@@ -75,8 +84,11 @@ extension OracleBackend {
     }
 
     private func run(_ gemm: Gemm) throws(ComputeError) {
+        let (a, b) = (
+            Oracle.taken(try matrix(gemm.a), gemm.precision), Oracle.taken(try matrix(gemm.b), gemm.precision)
+        )
         var result = Oracle.gemm(
-            try matrix(gemm.a), transposeA: gemm.transposeA, try matrix(gemm.b), transposeB: gemm.transposeB,
+            a, transposeA: gemm.transposeA, b, transposeB: gemm.transposeB,
             alpha: Double(gemm.alpha), beta: Double(gemm.beta), bias: try vector(gemm.bias),
             output: gemm.beta == 0 ? nil : try matrix(gemm.output)
         ).values

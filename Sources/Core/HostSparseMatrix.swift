@@ -85,34 +85,59 @@ public struct HostSparseMatrix: Sendable {
             rows: columns, columns: rows, rowPointers: pointers, columnIndices: indices, values: newValues)
     }
 
-    /// Both matrices' entries in one; they must have no place in common. O(entries).
+    /// Both matrices' entries in one; those of a place that both have are added up. O(entries).
     public func merged(with other: HostSparseMatrix) -> HostSparseMatrix {
         precondition(rows == other.rows && columns == other.columns)
         if other.entryCount == 0 { return self }
         let pointers = HostBuffer<Int64>(repeating: 0, count: rows + 1)
-        let indices = HostBuffer<Int32>(uninitializedCount: entryCount + other.entryCount)
-        let newValues = HostBuffer<Float>(uninitializedCount: entryCount + other.entryCount)
-        var place = 0
+        for row in 0..<rows { pointers[row + 1] = pointers[row] + Int64(mergedCount(ofRow: row, with: other)) }
+        let indices = HostBuffer<Int32>(uninitializedCount: Int(pointers[rows]))
+        let newValues = HostBuffer<Float>(uninitializedCount: Int(pointers[rows]))
         for row in 0..<rows {
             var (own, others) = (range(ofRow: row), other.range(ofRow: row))
-            while !own.isEmpty || !others.isEmpty {
-                let takesOwn =
-                    others.isEmpty
-                    || (!own.isEmpty && columnIndices[own.lowerBound] < other.columnIndices[others.lowerBound])
-                if takesOwn {
-                    (indices[place], newValues[place]) = (columnIndices[own.lowerBound], values[own.lowerBound])
+            for place in Int(pointers[row])..<Int(pointers[row + 1]) {
+                let (ownColumn, otherColumn) = (
+                    own.isEmpty ? Int32.max : columnIndices[own.lowerBound],
+                    others.isEmpty ? Int32.max : other.columnIndices[others.lowerBound]
+                )
+                indices[place] = min(ownColumn, otherColumn)
+                newValues[place] = 0
+                if ownColumn <= otherColumn {
+                    newValues[place] += values[own.lowerBound]
                     own = own.dropFirst()
-                } else {
-                    (indices[place], newValues[place]) = (
-                        other.columnIndices[others.lowerBound], other.values[others.lowerBound]
-                    )
+                }
+                if otherColumn <= ownColumn {
+                    newValues[place] += other.values[others.lowerBound]
                     others = others.dropFirst()
                 }
-                place += 1
             }
-            pointers[row + 1] = Int64(place)
         }
         return HostSparseMatrix(
             rows: rows, columns: columns, rowPointers: pointers, columnIndices: indices, values: newValues)
+    }
+
+    /// Different columns of a row in either matrix.
+    private func mergedCount(ofRow row: Int, with other: HostSparseMatrix) -> Int {
+        var (own, others) = (range(ofRow: row), other.range(ofRow: row))
+        var count = own.count + others.count
+        while !own.isEmpty && !others.isEmpty {
+            let (ownColumn, otherColumn) = (columnIndices[own.lowerBound], other.columnIndices[others.lowerBound])
+            if ownColumn == otherColumn { count -= 1 }
+            if ownColumn <= otherColumn { own = own.dropFirst() }
+            if otherColumn <= ownColumn { others = others.dropFirst() }
+        }
+        return count
+    }
+
+    /// The matrix with further empty rows and columns; what is there is shared, not copied. Neither number may shrink.
+    public func resized(rows newRows: Int, columns newColumns: Int) -> HostSparseMatrix {
+        precondition(newRows >= rows && newColumns >= columns)
+        var pointers = rowPointers
+        if newRows > rows {
+            pointers = HostBuffer<Int64>(repeating: rowPointers[rows], count: newRows + 1)
+            pointers.baseAddress.update(from: rowPointers.baseAddress, count: rows + 1)
+        }
+        return HostSparseMatrix(
+            rows: newRows, columns: newColumns, rowPointers: pointers, columnIndices: columnIndices, values: values)
     }
 }

@@ -19,3 +19,14 @@ func exponential(_ x: Double) -> Double { exp(x) }
 
 /// Natural logarithm in double precision.
 func logarithm(_ x: Double) -> Double { log(x) }
+
+/// log(1 + x) in double precision, exact for small x.
+func logarithmOfOnePlus(_ x: Double) -> Double { log1p(x) }
+
+/// The logarithm of the gamma function, for positive numbers.
+func logGamma(_ x: Double) -> Double { lgamma(x) }
+
+/// Φ and φ: the standard normal distribution and its density.
+func normalDistribution(_ x: Double) -> (distribution: Double, density: Double) {
+    (0.5 * erfc(-x / 2.0.squareRoot()), exp(-x * x / 2) / (2 * Double.pi).squareRoot())
+}

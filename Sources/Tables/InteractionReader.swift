@@ -194,7 +194,9 @@ final class ReadJob {
                 block: block.number, line: line(of: bad.0, in: block),
                 needsWideTimes: code == Int32(APUS_TIME_NEEDS_64_BITS)
             ) {
-                DataError(reason, file: path, line: $0, column: column)
+                DataError(
+                    reason + "; --on-bad-row skip leaves such rows out and counts them", file: path, line: $0,
+                    column: column)
             }
         }
         for example in [bad.0, bad.1, bad.2, bad.3].prefix(Int(rows.report.rows_bad)) {

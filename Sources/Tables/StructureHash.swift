@@ -2,7 +2,7 @@ import CVectorLoops
 import Core
 
 /// The hash in a fingerprint.
-enum StructureHash {
+package enum StructureHash {
     /// Hash of identifiers, interactions by user, times and options, as 32 hexadecimal digits. The arrays are hashed in
     /// pieces of one megabyte, on several threads, and the pieces' hashes in order. O(bytes).
     static func of(_ data: SparseInteractions, options: String, threads: Int) -> String {
@@ -14,11 +14,11 @@ enum StructureHash {
         return withExtendedLifetime(data) { hexadecimal(hash(parts, options: options, threads: threads)) }
     }
 
-    static func raw<Element>(_ buffer: HostBuffer<Element>) -> UnsafeRawBufferPointer {
+    package static func raw<Element>(_ buffer: HostBuffer<Element>) -> UnsafeRawBufferPointer {
         UnsafeRawBufferPointer(start: UnsafeRawPointer(buffer.baseAddress), count: buffer.byteCount)
     }
 
-    static func hash(_ parts: [UnsafeRawBufferPointer], options: String, threads: Int) -> [UInt64] {
+    package static func hash(_ parts: [UnsafeRawBufferPointer], options: String, threads: Int) -> [UInt64] {
         var pieces: [(part: UnsafeRawBufferPointer, seed: UInt64)] = []
         for (number, part) in parts.enumerated() {
             var start = 0
@@ -51,7 +51,7 @@ enum StructureHash {
         return result
     }
 
-    static func hexadecimal(_ words: [UInt64]) -> String {
+    package static func hexadecimal(_ words: [UInt64]) -> String {
         words.map { word in
             let digits = String(word, radix: 16)
             return String(repeating: "0", count: 16 - digits.count) + digits

@@ -5,7 +5,7 @@ import Synchronization
 ///
 /// Reading happens before a device is chosen, so that it can't borrow a device's threads; it starts its own and joins
 /// them before it returns. Work is cut by the shape of the data, never by the number of threads.
-enum Workers {
+package enum Workers {
     private final class Job {
         let index: Int
         let body: (Int) -> Void
@@ -16,7 +16,7 @@ enum Workers {
     }
 
     /// Calls `body(0) … body(count - 1)` at the same time; number 0 runs on the calling thread.
-    static func run(_ count: Int, _ body: (Int) -> Void) {
+    package static func run(_ count: Int, _ body: (Int) -> Void) {
         guard count > 1 else {
             if count == 1 { body(0) }
             return
@@ -49,7 +49,7 @@ enum Workers {
     }
 
     /// Calls `body` for every task, on `threads` threads that take the next task when they are free.
-    static func share(tasks: Int, threads: Int, _ body: (Int) -> Void) {
+    package static func share(tasks: Int, threads: Int, _ body: (Int) -> Void) {
         guard threads > 1, tasks > 1 else {
             for task in 0..<tasks { body(task) }
             return
@@ -65,7 +65,7 @@ enum Workers {
     }
 
     /// Number of processors that this process may run on.
-    static var processorCount: Int { max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))) }
+    package static var processorCount: Int { max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))) }
 }
 
 /// A lock around what several threads share.

@@ -17,6 +17,13 @@ enum CPUWorkload {
                 try stream.gather(stream.upload(values(500, 33)), rows: rows, into: output)
             }
         case .gemm: try gemm(stream)
+        case .batchedGemm:
+            try one(stream, 300 * 40, 30) { output throws in
+                try stream.batchedGemm(
+                    count: 300, stream.upload(values(300 * 20, 40)), transposeA: true,
+                    stream.upload(values(300 * 20, 30)),
+                    into: output)
+            }
         case .gram:
             try [(70_000, 20), (5000, 300), (300, 600)].flatMap { rows, columns throws in
                 try one(stream, columns, columns) { output throws in

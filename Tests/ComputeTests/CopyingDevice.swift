@@ -22,6 +22,7 @@ final class CopyingDevice: Device {
     var allocatedBytes: Int { wrapped.allocatedBytes }
     var compileSeconds: Double { wrapped.compileSeconds }
     var unsupportedOperations: [OperationKind: String] { wrapped.unsupportedOperations }
+    var productPrecisions: Set<ProductPrecision> { wrapped.productPrecisions }
 
     func makeBackend() throws(ComputeError) -> any StreamBackend {
         CopyingBackend(try wrapped.makeBackend())

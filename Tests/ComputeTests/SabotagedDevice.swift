@@ -34,6 +34,7 @@ final class SabotagedDevice: Device {
     var allocatedBytes: Int { wrapped.allocatedBytes }
     var compileSeconds: Double { 0 }
     var unsupportedOperations: [OperationKind: String] { [:] }
+    var productPrecisions: Set<ProductPrecision> { wrapped.productPrecisions }
 
     func makeBackend() throws(ComputeError) -> any StreamBackend {
         SabotagedBackend(try wrapped.makeBackend(), fault)
@@ -118,6 +119,7 @@ private final class SabotagedBackend: StreamBackend {
         case .copy(let x): (x.output, x.input)
         case .gather(let x): (x.output, x.indices)
         case .gemm(let x): (x.output, x.b)
+        case .batchedGemm(let x): (x.output, x.b)
         case .gram(let x): (x.output, x.input)
         case .sparseTimesDense(let x): (x.output, x.sparse.values)
         case .columnSums(let x): (x.output, x.input)

@@ -65,7 +65,7 @@ struct TestDeviceList: Sendable {
     /// The CPU device with one thread and with more, also more than there are cores.
     private mutating func addCPU(_ listing: DeviceListing) {
         for threads in [1, 2, 5] {
-            let options = DeviceOptions(threads: threads)
+            let options = DeviceOptions(threads: threads, heedsCertificates: false)
             add("\(listing.name), \(threads) threads") { () throws(ComputeError) in
                 try Devices.open(listing.name, options: options).device
             }
@@ -76,7 +76,7 @@ struct TestDeviceList: Sendable {
     /// not shared, as most of them have it.
     private mutating func addOpenCL(_ listing: DeviceListing) {
         for kernelClass in [DeviceClass.cpu, .gpu] {
-            let options = DeviceOptions(kernelClass: kernelClass)
+            let options = DeviceOptions(kernelClass: kernelClass, heedsCertificates: false)
             add("\(listing.name) \(listing.identity.model), \(kernelClass) kernels") { () throws(ComputeError) in
                 let device = try Devices.open(listing.name, options: options).device
                 return kernelClass == .gpu || environment("APUS_TEST_COPY") == "1" ? CopyingDevice(device) : device

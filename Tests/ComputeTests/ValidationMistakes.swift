@@ -127,6 +127,26 @@ extension ValidationTests {
             let output = try f.m(2, 2)
             try f.stream.gemm(try f.m(2, 2), try f.m(2, 2), bias: output.rows(0..<1), into: output)
         },
+        Mistake("an empty batch", "a batch of 0 products") { f throws(ComputeError) in
+            try f.stream.batchedGemm(count: 0, try f.m(2, 3), try f.m(3, 2), into: try f.m(2, 2))
+        },
+        Mistake("a batch that doesn't divide", "a is 3 × 3, whose rows don't divide into 2 products") {
+            f throws(ComputeError) in
+            try f.stream.batchedGemm(count: 2, try f.m(3, 3), try f.m(6, 2), into: try f.m(4, 2))
+        },
+        Mistake("batch, inner sizes", "2 products: a 4 × 3, b 4 × 2, output 4 × 2") { f throws(ComputeError) in
+            try f.stream.batchedGemm(count: 2, try f.m(4, 3), try f.m(4, 2), into: try f.m(4, 2))
+        },
+        Mistake("batch, output rows", "output 6 × 2") { f throws(ComputeError) in
+            try f.stream.batchedGemm(count: 2, try f.m(4, 3), try f.m(6, 2), into: try f.m(6, 2))
+        },
+        Mistake("batch into a", "overlaps") { f throws(ComputeError) in
+            let a = try f.m(4, 2)
+            try f.stream.batchedGemm(count: 2, a, try f.m(4, 2), into: a)
+        },
+        Mistake("batch of int32", "expects float32, got a matrix of int32") { f throws(ComputeError) in
+            try f.stream.batchedGemm(count: 2, try f.m(4, 3, .int32), try f.m(6, 2), into: try f.m(4, 2))
+        },
         Mistake("gram, shape", "input 5 × 3, output 5 × 5") { f throws(ComputeError) in
             try f.stream.gram(try f.m(5, 3), into: try f.m(5, 5))
         },

@@ -84,3 +84,22 @@ import Testing
         memory.deallocate()
     }
 }
+
+/// Joining sparse matrices.
+@Suite struct SparseMergeTests {
+    @Test func placesThatBothHaveAreAddedUp() {
+        let first = HostSparseMatrix(rows: 3, columns: 4, entries: [(0, 1, 2), (0, 3, 1), (2, 0, 5)])
+        let second = HostSparseMatrix(rows: 3, columns: 4, entries: [(0, 0, 7), (0, 1, 3), (1, 2, 4)])
+        let sum = first.merged(with: second)
+        #expect(sum.rowPointers.array == [0, 3, 4, 5])
+        #expect(sum.columnIndices.array == [0, 1, 3, 2, 0])
+        #expect(sum.values.array == [7, 5, 1, 4, 5])
+    }
+
+    @Test func growing() {
+        let small = HostSparseMatrix(rows: 2, columns: 2, entries: [(0, 1, 2), (1, 0, 5)])
+        let large = small.resized(rows: 4, columns: 3)
+        #expect(large.rows == 4 && large.columns == 3 && large.rowPointers.array == [0, 1, 2, 2, 2])
+        #expect(large.transposed().rowPointers.array == [0, 1, 2, 2])
+    }
+}

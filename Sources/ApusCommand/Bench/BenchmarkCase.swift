@@ -7,8 +7,7 @@ import Devices
 enum BenchmarkCases {
     static let all: [any BenchmarkCase.Type] = [
         GemmBenchmark.self, ALSBenchmark.self, KMeansBenchmark.self, TopKBenchmark.self, ReadBenchmark.self,
-        RecommendBenchmark.self,
-        TransferBenchmark.self,
+        RecommendBenchmark.self, LearnerBenchmark.self, TransferBenchmark.self,
     ]
 }
 

@@ -86,7 +86,7 @@ struct BenchmarkRun {
         return "\(text(names.sysname)) \(text(names.release)) \(text(names.machine))"
     }
 
-    private static var now: String {
+    static var now: String {
         var seconds = time(nil)
         var parts = tm()
         gmtime_r(&seconds, &parts)

@@ -8,8 +8,9 @@ struct GemmBenchmark: BenchmarkCase {
     static let configuration = CommandConfiguration(
         commandName: name, abstract: "Dense products C = A · B, float32.",
         discussion: """
-            Small products are queued several at a time, as in a pipeline. The deviation is that of eight rows of the \
-            result from sums in double precision, relative to the largest of these.
+            Small products are queued several at a time, as in a pipeline. Products that do not fit on a device pass \
+            through it in tiles, from the host's memory and back, and are timed with the transfers. The deviation is \
+            that of eight rows of the result from sums in double precision, relative to the largest of these.
             """)
 
     @Option(help: "Sizes of square products, as a list.")
@@ -18,6 +19,10 @@ struct GemmBenchmark: BenchmarkCase {
     var shapes: String?
     @Flag(name: .customLong("bias-relu"), help: "Add a bias and apply ReLU in the product's epilogue.")
     var biasReLU = false
+    @Option(help: "Products in a batch, each of the sizes given; their rates are of the whole batch.")
+    var batch: Int?
+    @Option(help: "float32, or bfloat16 on devices that have it.")
+    var precision = ProductPrecision.float32
     @OptionGroup var flags: BenchmarkFlags
 
     static func arguments(quick: Bool) -> [String] { quick ? ["--sizes", "256,512,1024"] : [] }
@@ -26,7 +31,16 @@ struct GemmBenchmark: BenchmarkCase {
     private static let secondsOfQueue = 0.02
     private static let checkedRows = 8
 
-    func validate() throws { _ = try products() }
+    func validate() throws {
+        let products = try products()
+        if let batch {
+            guard batch > 0, biasReLU == false, precision == .float32 else {
+                throw ValidationError("--batch must be 1 or more, and goes with float32 and no epilogue")
+            }
+            let most = products.map { max($0.m, $0.k, $0.n) }.max() ?? 0
+            guard most <= 4096, batch <= 1 << 20 else { throw ValidationError("--batch is for small products") }
+        }
+    }
 
     private func products() throws -> [(m: Int, k: Int, n: Int)] {
         var products = sizes.numbers.map { (m: $0, k: $0, n: $0) }
@@ -47,72 +61,46 @@ struct GemmBenchmark: BenchmarkCase {
     }
 
     private func measure(_ m: Int, _ k: Int, _ n: Int, on devices: [BenchmarkDevice]) throws -> [BenchmarkRecord] {
-        let a = BenchmarkNumbers.uniform(rows: m, columns: k, stream: 1)
-        let b = BenchmarkNumbers.uniform(rows: k, columns: n, stream: 2)
+        let count = batch ?? 1
+        let a = BenchmarkNumbers.uniform(rows: count * m, columns: k, stream: 1)
+        let b = BenchmarkNumbers.uniform(rows: count * k, columns: n, stream: 2)
         let bias = biasReLU ? BenchmarkNumbers.uniform(rows: 1, columns: n, stream: 3) : nil
-        let expected = oracle(a, b, bias)
-        let operands = try prepare(devices, "gemm \(m) × \(k) × \(n)") { try Operands($0, a, b, bias) }
+        let expected = oracle(a, b, bias, m: m)
+        let subject = (batch.map { "\($0) of " } ?? "") + "\(m) × \(k) × \(n)"
+        let products = try prepare(devices, "gemm \(subject)") { try product($0, a, b, bias) }
         let samples = try BenchmarkTiming.takingTurns(
-            flags, operands.map { operands in { try operands.run(atLeast: Self.secondsOfQueue) } })
-        let operations = 2 * Double(m) * Double(k) * Double(n)
-        let bytes = 4 * (Double(m) * Double(k) + Double(k) * Double(n) + Double(m) * Double(n))
-        return try zip(operands, samples).map { operands, samples in
-            let before = operands.device.stream.counters
-            try operands.multiply()
-            let launches = operands.device.stream.counters - before
+            flags, products.map { product in { try product.run(atLeast: Self.secondsOfQueue) } })
+        let (operations, bytes) = (
+            2 * Double(count) * Double(m) * Double(k) * Double(n),
+            4 * Double(count) * (Double(m) * Double(k) + Double(k) * Double(n) + Double(m) * Double(n))
+        )
+        return try zip(products, samples).map { product, samples in
+            let before = product.device.stream.counters
+            try product.multiply()
+            let launches = product.device.stream.counters - before
             var result = HostMatrix(rows: 0, columns: n)
-            let download = try BenchmarkTiming.seconds {
-                result = try operands.device.stream.download(operands.c)
-            }
-            let rows = checked(m).flatMap { Array(result.row($0)) }
-            return operands.device.record(
-                Self.name, subject: "\(m) × \(k) × \(n)" + (biasReLU ? ", bias, ReLU" : ""),
-                sizes: ["m": m, "k": k, "n": n], settings: ["epilogue": biasReLU ? "bias-relu" : "none"],
-                samples: samples, operations: operations, bytes: bytes, compileSeconds: operands.compileSeconds,
-                transferSeconds: operands.uploadSeconds + download,
+            let download = try BenchmarkTiming.seconds { result = try product.download() }
+            let rows = checked(a.rows).flatMap { Array(result.row($0)) }
+            let epilogue = biasReLU ? ", bias, ReLU" : ""
+            let taken = precision == .float32 ? "" : ", \(precision.rawValue)"
+            return product.device.record(
+                Self.name, subject: subject + epilogue + taken + (product.isTiled ? ", in tiles" : ""),
+                sizes: ["m": m, "k": k, "n": n, "count": count],
+                settings: ["epilogue": biasReLU ? "bias-relu" : "none", "precision": precision.rawValue],
+                samples: samples, operations: operations, bytes: bytes, compileSeconds: product.compileSeconds,
+                transferSeconds: product.uploadSeconds + download,
                 deviation: (BenchmarkNumbers.deviation(rows, from: expected), "oracle"), counters: launches)
         }
     }
 
-    /// Operands on one device, warmed up.
-    private final class Operands {
-        let device: BenchmarkDevice
-        let a, b, c: Matrix
-        let bias: Matrix?
-        let uploadSeconds: Double
-        private(set) var compileSeconds = 0.0
-        private var repetitions = 1
-
-        init(_ device: BenchmarkDevice, _ a: HostMatrix, _ b: HostMatrix, _ bias: HostMatrix?) throws {
-            self.device = device
-            let stream = device.stream
-            let compiled = device.device.compileSeconds
-            let start = monotonicSeconds()
-            self.a = try stream.upload(a)
-            self.b = try stream.upload(b)
-            self.bias = try bias.map { try stream.upload($0) }
-            try stream.finish()
-            uploadSeconds = monotonicSeconds() - start
-            c = try stream.allocate(rows: a.rows, columns: b.columns)
-            try multiply()
-            try stream.finish()
-            compileSeconds = device.device.compileSeconds - compiled
-        }
-
-        func multiply() throws {
-            try device.stream.gemm(a, b, bias: bias, activation: bias == nil ? .identity : .relu, into: c)
-        }
-
-        /// Seconds of one product.
-        func run(atLeast minimum: Double) throws -> Double {
-            while true {
-                let seconds = try BenchmarkTiming.seconds {
-                    for _ in 0..<repetitions { try multiply() }
-                    try device.stream.finish()
-                }
-                if seconds >= minimum { return seconds / Double(repetitions) }
-                repetitions = max(repetitions + 1, Int(1.2 * minimum / seconds * Double(repetitions)))
-            }
+    /// The product on a device, warmed up; in tiles where its operands do not fit.
+    private func product(
+        _ device: BenchmarkDevice, _ a: HostMatrix, _ b: HostMatrix, _ bias: HostMatrix?
+    ) throws -> GemmProduct {
+        do {
+            return try GemmProduct(device, a, b, bias, count: batch ?? 1, precision: precision, isTiled: false)
+        } catch ComputeError.outOfMemory where bias == nil && batch == nil && precision == .float32 {
+            return try GemmProduct(device, a, b, nil, count: 1, precision: precision, isTiled: true)
         }
     }
 
@@ -122,13 +110,15 @@ struct GemmBenchmark: BenchmarkCase {
     }
 
     /// The checked rows in double precision.
-    private func oracle(_ a: HostMatrix, _ b: HostMatrix, _ bias: HostMatrix?) -> [Float] {
+    private func oracle(_ a: HostMatrix, _ b: HostMatrix, _ bias: HostMatrix?, m: Int) -> [Float] {
         checked(a.rows).flatMap { row -> [Float] in
             var sums = [Double](repeating: 0, count: b.columns)
+            // Of a batch, the right factor that belongs to the row.
+            let first = row / m * a.columns
             sums.withUnsafeMutableBufferPointer { sums in
                 for k in 0..<a.columns {
                     let factor = Double(a[row, k])
-                    let source = b.row(k)
+                    let source = b.row(first + k)
                     for column in 0..<sums.count { sums[column] += factor * Double(source[column]) }
                 }
             }

@@ -7,8 +7,10 @@ import Tables
 /// `apus evaluate`
 struct EvaluateCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "evaluate", abstract: "Judge a model on a file, beside popular and random items.",
+        commandName: "evaluate",
+        abstract: "Judge a model on a file, beside what somebody would reach who knows nothing.",
         discussion: """
+            A model of a table takes --data, a recommender --interactions. \
             On the file that the model was trained from (read with the same flags), only the part that was held out is \
             scored. On another file, 80 % of each user's items are folded in and the rest is to be found. \
             With --fold-in FILE --test FILE, the split is yours.
@@ -24,14 +26,20 @@ struct EvaluateCommand: ParsableCommand {
     var cutoffs = "10,20,50,100"
     @Option(help: "File of interactions: CSV, TSV or JSON Lines, plain, gzip or zstd; - is standard input.")
     var interactions: String?
+    @Option(help: "Table with the target: CSV, TSV, JSON Lines or SQLite, plain, gzip or zstd; - is standard input.")
+    var data: String?
+    @Option(name: .customLong("type"), help: "Type of a column of the table, such as age=number; repeat.")
+    var types: [String] = []
+    @Option(help: "What decisions by a model of two classes are worth: tp=40,fp=-2.")
+    var value: String?
     @OptionGroup var reading: ReadingFlags
     @OptionGroup var deviceOption: DeviceOption
     @OptionGroup var global: GlobalOptions
 
     func validate() throws {
         guard (foldIn != nil) == (test != nil) else { throw ValidationError("--fold-in and --test go together") }
-        guard (foldIn != nil) != (interactions != nil) else {
-            throw ValidationError("give --interactions, or --fold-in and --test")
+        guard [data, foldIn, interactions].compactMap({ $0 }).count == 1 else {
+            throw ValidationError("give --data, or --interactions, or --fold-in and --test")
         }
         guard !parsedCutoffs.isEmpty, parsedCutoffs.allSatisfy({ $0 >= 1 }) else {
             throw ValidationError("--cutoffs expects numbers from 1 up, such as 10,20")
@@ -41,6 +49,14 @@ struct EvaluateCommand: ParsableCommand {
     private var parsedCutoffs: [Int] { cutoffs.split(separator: ",").map { Int($0) ?? 0 } }
 
     func run() throws {
+        let kind = try SavedModel(path: model)
+        guard (kind == .table) == (data != nil) else {
+            throw ValidationError(
+                kind == .table
+                    ? "this is a model of a table: give --data"
+                    : "this is a recommender: give --interactions, or --fold-in and --test")
+        }
+        if kind == .table { return try evaluateTable() }
         MemoryMeter.start()
         let started = monotonicSeconds()
         let model = try RecommenderModel(path: model)
@@ -91,5 +107,16 @@ struct EvaluateCommand: ParsableCommand {
                 metrics: outcome.result.metrics, baselines: outcome.result.baselines,
                 evaluated: outcome.result.evaluated)
         }
+    }
+
+    private func evaluateTable() throws {
+        try TableEvaluation(
+            modelPath: model,
+            read: { model, progress in
+                try ModelData.read(
+                    data ?? "", delimiter: reading.delimiter, types: types, encoding: reading.encoding,
+                    onBadRow: reading.onBadRow, model: model, global, progress)
+            }, value: value, deviceOption: deviceOption, global: global
+        ).run()
     }
 }

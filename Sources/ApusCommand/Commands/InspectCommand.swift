@@ -20,6 +20,7 @@ struct InspectCommand: ParsableCommand {
 
     func run() throws {
         let file = model ?? path ?? ""
+        if try SavedModel(path: file) == .table { return try TableInspection(path: file, global: global).run() }
         let model = try RecommenderModel(path: file)
         let tensors = try SafetensorsFile(path: file).tensors
         let (options, provenance) = (model.factors.options, model.provenance)

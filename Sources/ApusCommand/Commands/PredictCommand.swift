@@ -6,8 +6,11 @@ import Tables
 /// `apus predict`
 struct PredictCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "predict", abstract: "Score or rate given pairs of users and items.",
-        discussion: "Pairs whose user or item the model does not know get an empty score and a reason.")
+        commandName: "predict", abstract: "Predict the rows of a table, or score pairs of users and items.",
+        discussion: """
+            A model of a table takes --data, a recommender --user and --item, or --pairs. Pairs whose user or item the \
+            model does not know get an empty score and a reason.
+            """)
 
     @Option(help: "The model file.")
     var model: String
@@ -19,18 +22,45 @@ struct PredictCommand: ParsableCommand {
     var pairs: String?
     @Option(help: "Columns of that file if it has no header: user,item")
     var columns: String?
+    @OptionGroup var data: ModelDataFlags
+    @Option(help: "Only the rows with the highest predictions: a number, or a share such as 10%.")
+    var top: String?
+    @Option(name: .customLong("id"), help: "Column that says who a row is (default: columns of identifiers).")
+    var identifier: String?
+    @Option(help: "Add so many reasons to each row: the columns that weigh most.")
+    var reasons = 0
     @Option(help: "Write a CSV file instead of printing.")
     var output: String?
     @OptionGroup var deviceOption: DeviceOption
     @OptionGroup var global: GlobalOptions
 
     func validate() throws {
-        guard (pairs != nil) != (user != nil), (user != nil) == (item != nil) else {
-            throw ValidationError("give --user and --item, or --pairs")
+        guard reasons >= 0 else { throw ValidationError("--reasons must be 0 or more, not \(reasons)") }
+        guard [data.data, pairs, user].compactMap({ $0 }).count == 1, (user != nil) == (item != nil) else {
+            throw ValidationError("give --data, or --user and --item, or --pairs")
         }
     }
 
     func run() throws {
+        let kind = try SavedModel(path: model)
+        guard (kind != .recommender) == (data.data != nil) else {
+            throw ValidationError(
+                kind != .recommender
+                    ? "this is a model of a table: give --data"
+                    : "this is a recommender: give --user and --item, or --pairs")
+        }
+        if kind == .isolationForest {
+            guard reasons == 0 else { throw ValidationError("--reasons needs a model that predicts a column") }
+            return try OddRowsPrediction(
+                modelPath: model, data: data, top: top, identifier: identifier, output: output, global: global
+            ).run()
+        }
+        if kind == .table {
+            return try TablePrediction(
+                modelPath: model, data: data, top: top, identifier: identifier, reasons: reasons, output: output,
+                deviceOption: deviceOption, global: global
+            ).run()
+        }
         if let output { try OutputFolder.check(output) }
         let session = try ModelSession(path: model, device: deviceOption, global: global)
         var requested: [(user: String, item: String)] = []

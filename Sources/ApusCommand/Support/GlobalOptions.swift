@@ -11,6 +11,10 @@ struct GlobalOptions: ParsableArguments {
     @Option(name: .customLong("memory-limit"), help: "Most memory to use: 4GB, 512MiB or a number of bytes.")
     var memoryLimit: ByteCount?
 
+    @Option(
+        name: .customLong("kernel-class"), help: "Force the OpenCL kernels written for a class of device: cpu or gpu.")
+    var kernelClass: KernelClass?
+
     @Flag(help: "No progress, no remarks.")
     var quiet = false
 
@@ -28,7 +32,7 @@ struct GlobalOptions: ParsableArguments {
 
     /// Options of the devices to be opened.
     var deviceOptions: DeviceOptions {
-        DeviceOptions(threads: threads, memoryLimitBytes: memoryLimit?.bytes)
+        DeviceOptions(threads: threads, memoryLimitBytes: memoryLimit?.bytes, kernelClass: kernelClass?.deviceClass)
     }
 
     /// A remark on standard error, unless quiet.
@@ -42,9 +46,17 @@ struct GlobalOptions: ParsableArguments {
     }
 }
 
+/// The classes that kernels are written for.
+enum KernelClass: String, ExpressibleByArgument, CaseIterable {
+    case cpu, gpu
+
+    var deviceClass: DeviceClass { self == .cpu ? .cpu : .gpu }
+}
+
 /// The device to work on.
 struct DeviceOption: ParsableArguments {
-    @Option(help: "cpu, opencl, opencl:P.D (see `apus devices`), or auto: a GPU if there is one, else cpu.")
+    @Option(
+        help: "cpu, opencl, opencl:P.D (see `apus devices`), or auto: a GPU that `apus doctor` has passed, else cpu.")
     var device = "auto"
 
     /// Opens the device and says what was chosen.

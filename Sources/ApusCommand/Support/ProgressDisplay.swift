@@ -9,7 +9,7 @@ import Learners
 final class ProgressDisplay {
     private let quiet: Bool
     private let terminal = isatty(2) == 1
-    private var lastShown = 0.0
+    private var lastShown = monotonicSeconds()
     private static let secondsBetweenLines = 5.0
     private static let secondsBetweenRedraws = 0.1
 

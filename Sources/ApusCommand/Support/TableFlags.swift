@@ -22,11 +22,31 @@ struct TableFlags: ParsableArguments {
     @Option(help: "Encoding of the text: detected, utf-8, gb18030, latin-1.")
     var encoding = TextEncoding.detected
 
-    @OptionGroup var types: TableTypeFlags
+    @OptionGroup var typing: TableTypeFlags
 
+    /// Types and dropped columns, as given.
+    var types: [String] { typing.types }
+    var drop: [String] { typing.drop }
+
+    /// The options of the reader.
     func options(_ global: GlobalOptions) throws -> TableReadOptions {
-        try types.options(
+        try typing.options(
             delimiter: delimiter, columns: columns, onBadRow: onBadRow, encoding: encoding, global)
+    }
+
+    /// Types by column, from `COLUMN=TYPE`.
+    static func types(_ pairs: [String]) throws -> [String: ColumnType] {
+        var types: [String: ColumnType] = [:]
+        for pair in pairs.flatMap({ $0.split(separator: ",").map(String.init) }) {
+            guard let equals = pair.lastIndex(of: "="), equals > pair.startIndex,
+                let type = ColumnType(rawValue: String(pair[pair.index(after: equals)...]))
+            else {
+                let names = ColumnType.allCases.map(\.rawValue).joined(separator: ", ")
+                throw ValidationError("--type expects COLUMN=TYPE with one of \(names), not `\(pair)`")
+            }
+            types[String(pair[..<equals])] = type
+        }
+        return types
     }
 
     /// Reads the table and says what was noticed.
@@ -103,16 +123,7 @@ struct TableTypeFlags: ParsableArguments {
         options.memoryLimitBytes = global.memoryLimit?.bytes ?? 0
         options.dropped = ColumnList.names(drop)
         options.selected = select.isEmpty ? nil : ColumnList.names(select)
-        for pair in types.flatMap({ $0.split(separator: ",").map(String.init) }) {
-            guard let equals = pair.lastIndex(of: "="), equals > pair.startIndex,
-                let type = ColumnType(rawValue: String(pair[pair.index(after: equals)...]))
-            else {
-                throw ValidationError(
-                    "--type expects COLUMN=TYPE with one of \(ColumnType.allCases.map(\.rawValue).joined(separator: ", ")), not `\(pair)`"
-                )
-            }
-            options.types[String(pair[..<equals])] = type
-        }
+        options.types = try TableFlags.types(types)
         return options
     }
 }

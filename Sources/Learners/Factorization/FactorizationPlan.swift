@@ -7,6 +7,8 @@ public struct FactorizationPlan: Sendable {
     public let memoryBytes: Int
     /// Of these, bytes on the device if it has memory of its own.
     public let deviceBytes: Int
+    /// Bytes of a tile of interactions, where these do not fit on the device and pass through it; else nil.
+    public let tileBytes: Int?
     /// Seconds for all iterations, evaluation apart; nil when the device's rate is unknown.
     public let seconds: Double?
     /// The solver that `auto` comes to.
@@ -51,12 +53,33 @@ public struct FactorizationPlan: Sendable {
         }
         // The finished tables are copied out while those of the device are still there.
         let copies = device.limits.sharesHostMemory ? tables : 2 * tables + interactions
-        deviceBytes = device.limits.sharesHostMemory ? 0 : interactions + tables + working
+        let targets = options.feedback == .explicit ? 2 * 4 * byUser.entryCount : 0
+        let whole = (interactions + targets) / 8 * 9
+        let resident = tables + working - targets
+        tileBytes =
+            device.limits.sharesHostMemory
+            ? nil
+            : Self.tileBytes(
+                whole: whole, longestArray: max(4 * byUser.entryCount, 8 * (max(users, items) + 1)),
+                free: device.limits.memoryBytes - resident, largest: device.limits.largestAllocationBytes)
+        deviceBytes =
+            device.limits.sharesHostMemory ? 0 : resident + (tileBytes.map { Self.tilesHeld * $0 } ?? whole)
         memoryBytes = interactions + tables + working + copies
         seconds = rate.map { rate in
             Double(options.iterations) * SolverCost.cost(resolved, byUser: byUser, byItem: byItem, options: options)
                 / rate
         }
+    }
+
+    /// Two tiles of each side, with room for their targets and for what pools add.
+    private static let tilesHeld = 6
+    /// Smaller tiles would cost more in launches than they move.
+    private static let smallestTile = 1 << 16
+
+    /// nil where all interactions fit.
+    private static func tileBytes(whole: Int, longestArray: Int, free: Int, largest: Int) -> Int? {
+        if whole <= free && longestArray <= largest { return nil }
+        return max(min(free / tilesHeld, largest), smallestTile)
     }
 
     /// Refuses a training that would pass a limit.

@@ -21,6 +21,10 @@ public struct IterationReport: Sendable {
 /// nothing. Launches per iteration, implicit: 2 Gram matrices, 2 solves, and for every rotated table of R rows
 /// 2·⌈R / chunk⌉ (the fixed one always, the solved one unless the solver is exact).
 ///
+/// Where the interactions do not fit beside the tables on a device with memory of its own, they stay on the host, and
+/// every half-step runs over them in tiles: 8 bytes for each entry and 8 · (rows + tiles) more are then uploaded on each
+/// side, one tile ahead of the solver, and the launches of a solve count for each tile. Results do not change.
+///
 /// Sources: Hu, Koren and Volinsky 2008 (the loss); Rendle et al. 2021 (frequency-scaled regularization, iALS++);
 /// Takács, Pilászy and Tikk 2011 (conjugate gradients).
 public final class FactorizationTrainer {
@@ -31,7 +35,7 @@ public final class FactorizationTrainer {
     /// The stream that computes; its counters tell launches and bytes.
     public let stream: Stream
 
-    private let observationsByUser: SparseMatrix
+    private let observationsByUser: SparseTiles
     private let users: Matrix
     private let items: Matrix
     private let userStep: HalfStep
@@ -79,8 +83,11 @@ public final class FactorizationTrainer {
         userRegularization = options.rowRegularization(data.byUser, otherSideCount: occupiedItems)
         itemRegularization = options.rowRegularization(data.byItem, otherSideCount: occupiedUsers)
 
-        observationsByUser = try stream.wrap(data.byUser)
-        let observationsByItem = try stream.wrap(data.byItem)
+        let tileBytes = FactorizationPlan(
+            byUser: data.byUser, byItem: data.byItem, options: resolved, device: stream.device, rate: nil
+        ).tileBytes
+        observationsByUser = try SparseTiles(data.byUser, on: stream, tileBytes: tileBytes)
+        let observationsByItem = try SparseTiles(data.byItem, on: stream, tileBytes: tileBytes)
         users = try stream.allocate(rows: userCount, columns: columns)
         items = try stream.allocate(rows: itemCount, columns: columns)
         let rotation =
@@ -152,10 +159,14 @@ public final class FactorizationTrainer {
     public func loss() throws -> Double {
         let snapshot = try lossTables()
         let rowLoss = try stream.allocate(rows: 1, columns: users.rows)
-        try stream.observedLoss(
-            observationsByUser, targets: snapshot.targets,
-            weighted: options.feedback == .implicit && options.confidence != .constant, snapshot.users,
-            snapshot.items, into: rowLoss)
+        try observationsByUser.forEach { rows, tile throws(ComputeError) in
+            let targets = snapshot.targets?.columns(0..<tile.values.columns)
+            if let targets { try stream.residualTargets(tile, constant: mean, into: targets) }
+            try stream.observedLoss(
+                tile, targets: targets,
+                weighted: options.feedback == .implicit && options.confidence != .constant, snapshot.users.rows(rows),
+                snapshot.items, into: rowLoss.columns(rows))
+        }
         var total = try stream.download(rowLoss, as: Float.self).reduce(0.0) { $0 + Double($1) }
         if options.feedback == .implicit && options.unobservedWeight > 0 {
             total += Double(options.unobservedWeight) * (try gramProduct())
@@ -184,8 +195,7 @@ public final class FactorizationTrainer {
     private func lossTables() throws -> (users: Matrix, items: Matrix, targets: Matrix?) {
         guard options.feedback == .explicit else { return (users, items, nil) }
         let wide = try factors().productForm()
-        let targets = try stream.allocate(rows: 1, columns: observationsByUser.values.columns)
-        try stream.residualTargets(observationsByUser, constant: mean, into: targets)
+        let targets = try stream.allocate(rows: 1, columns: observationsByUser.longestTile)
         return (try stream.upload(wide.users), try stream.upload(wide.items), targets)
     }
 }

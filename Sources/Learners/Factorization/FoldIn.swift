@@ -56,7 +56,7 @@ public final class FoldIn {
             options.feedback == .implicit && options.confidence == .log
             ? interactions.mapValues(LogConfidence.value) : interactions
         let step = try HalfStep(
-            stream: stream, options: options, observations: try stream.wrap(values),
+            stream: stream, options: options, observations: try SparseTiles(values, on: stream),
             rowRegularization: options.rowRegularization(values, otherSideCount: otherSideCount),
             rotation: rotation, mean: mean)
         let solution = try stream.allocate(rows: interactions.rows, columns: options.tableColumns)

@@ -11,14 +11,14 @@ import Core
 struct HalfStep {
     private let stream: Stream
     private let options: FactorizationOptions
-    private let observations: SparseMatrix
+    private let observations: SparseTiles
     private let rowRegularization: Matrix
     private let rotation: GramRotation?
     private let explicit: ExplicitParts?
 
     /// What only explicit feedback needs.
     private struct ExplicitParts {
-        /// As many elements as the observations have values.
+        /// As many elements as the longest tile of the observations has values.
         let targets: Matrix
         /// Copy of the fixed table with the constant in its last column.
         let fixed: Matrix
@@ -34,12 +34,12 @@ struct HalfStep {
     /// Allocates all that the step needs.
     ///
     /// - Parameters:
-    ///   - observations: rows to solve × rows of the fixed table.
+    ///   - observations: rows to solve × rows of the fixed table, whole or in tiles.
     ///   - rowRegularization: λ·#ᵛ for each row.
     ///   - rotation: shared by both sides of a training; implicit feedback only.
     ///   - mean: μ; explicit feedback only.
     init(
-        stream: Stream, options: FactorizationOptions, observations: SparseMatrix, rowRegularization: [Float],
+        stream: Stream, options: FactorizationOptions, observations: SparseTiles, rowRegularization: [Float],
         rotation: GramRotation?, mean: Float
     ) throws(ComputeError) {
         self.stream = stream
@@ -55,7 +55,7 @@ struct HalfStep {
         var selector = [Float](repeating: 0, count: columns)
         selector[columns - 1] = options.biasScale
         explicit = ExplicitParts(
-            targets: try stream.allocate(rows: 1, columns: observations.values.columns),
+            targets: try stream.allocate(rows: 1, columns: observations.longestTile),
             fixed: try stream.allocate(rows: observations.columns, columns: columns),
             selector: try stream.upload(selector),
             fixedBias: try stream.allocate(rows: 1, columns: observations.columns),
@@ -79,9 +79,11 @@ struct HalfStep {
     /// Solves with a fixed table that is in the prepared basis already: fold-in.
     func solve(fixed: Matrix, solution: Matrix, method: NormalEquationMethod) throws(ComputeError) {
         guard let rotation else { return }
-        try stream.solveNormalEquations(
-            observations, weighted: options.confidence != .constant, fixed: fixed, diagonal: rotation.diagonal,
-            rowRegularization: rowRegularization, method: method, solution: solution)
+        try observations.forEach { rows, tile throws(ComputeError) in
+            try stream.solveNormalEquations(
+                tile, weighted: options.confidence != .constant, fixed: fixed, diagonal: rotation.diagonal,
+                rowRegularization: rowRegularization.columns(rows), method: method, solution: solution.rows(rows))
+        }
     }
 
     private func runExplicit(
@@ -89,13 +91,15 @@ struct HalfStep {
     ) throws(ComputeError) {
         let last = options.tableColumns - 1
         try stream.gemm(parts.selector, fixed, transposeB: true, into: parts.fixedBias)
-        try stream.residualTargets(
-            observations, columnOffset: parts.fixedBias, constant: parts.mean, into: parts.targets)
         try stream.copy(fixed, to: parts.fixed)
         try stream.fill(parts.fixed.columns(last..<last + 1), with: options.biasScale)
-        try stream.solveNormalEquations(
-            observations, weighted: false, targets: parts.targets, fixed: parts.fixed,
-            diagonal: parts.zeroDiagonal, rowRegularization: rowRegularization, method: method, solution: solution)
+        try observations.forEach { rows, tile throws(ComputeError) in
+            let targets = parts.targets.columns(0..<tile.values.columns)
+            try stream.residualTargets(tile, columnOffset: parts.fixedBias, constant: parts.mean, into: targets)
+            try stream.solveNormalEquations(
+                tile, weighted: false, targets: targets, fixed: parts.fixed, diagonal: parts.zeroDiagonal,
+                rowRegularization: rowRegularization.columns(rows), method: method, solution: solution.rows(rows))
+        }
     }
 }
 

@@ -10,13 +10,13 @@ import Synchronization
 /// The calling thread takes part. Chunks are fixed by the shape of the work, never by the number of threads, and each
 /// writes results of its own, so that every thread count gives the same bits. A second caller that finds the pool busy
 /// does its chunks by itself, instead of waiting or oversubscribing the cores.
-final class WorkerPool: Sendable {
+package final class WorkerPool: Sendable {
     /// Threads, the caller included.
-    let threadCount: Int
+    package let threadCount: Int
     private let shared: Shared
 
     /// - Parameter threadCount: at least 1; `threadCount - 1` threads are started.
-    init(threadCount: Int) {
+    package init(threadCount: Int) {
         self.threadCount = max(threadCount, 1)
         shared = Shared()
         for worker in 1..<max(self.threadCount, 1) { shared.startThread(worker: worker) }
@@ -27,7 +27,7 @@ final class WorkerPool: Sendable {
     /// Calls `body(chunk, worker)` for every chunk, 0 ..< chunks, and returns when all are done. `worker` is below
     /// `threadCount`, and no two calls at the same time for one caller have the same. `body` must not call this again:
     /// the inner call would run as worker 0 beside the outer caller.
-    func parallelFor(_ chunks: Int, _ body: (_ chunk: Int, _ worker: Int) -> Void) {
+    package func parallelFor(_ chunks: Int, _ body: (_ chunk: Int, _ worker: Int) -> Void) {
         guard chunks > 1, threadCount > 1, chunks < 1 << 31, shared.acquire() else {
             for chunk in 0..<max(chunks, 0) { body(chunk, 0) }
             return
