@@ -117,37 +117,4 @@ import Testing
             #expect(throws: DataError.self, "\(text)") { try Recipe(yaml: text) }
         }
     }
-
-    @Test func resampling() throws {
-        let classes = (0..<1000).map { Int32($0 % 10 == 0 ? 1 : 0) }
-        let over = Resampling.oversampled(classes: classes, count: 2, seed: 1)
-        #expect(over.count == 1800 && over.filter { classes[$0] == 1 }.count == 900 && Set(over).count == 1000)
-        let under = Resampling.undersampled(classes: classes, count: 2, seed: 1)
-        #expect(under.count == 200 && Set(under).count == 200)
-        #expect(Resampling.balancedWeights(classes: classes, count: 2).prefix(2) == [5, 1000 / 1800])
-        // Class 1 lies on a line, in one of two levels: so do the new rows, between the old ones.
-        let draw = Philox(seed: 4, stream: 2)
-        let matrix = HostMatrix(rows: 1000, columns: 3)
-        for row in 0..<1000 {
-            let x = Float(draw.normal(UInt64(row)))
-            matrix[row, 0] = x
-            matrix[row, 1] = classes[row] == 1 ? 2 * x : Float(draw.normal(UInt64(5000 + row)))
-            matrix[row, 2] = classes[row] == 1 ? (x > 0 ? 1 : 0) : 2
-        }
-        let features = Features(
-            columns: [
-                FeatureDescription(name: "a"), FeatureDescription(name: "b"),
-                FeatureDescription(name: "c", kind: .category(levels: ["p", "q", "r"])),
-            ], values: .dense(matrix))
-        let (more, labels) = try Resampling.smote(features, classes: classes, count: 2, seed: 3)
-        #expect(more.rows == 1800 && labels.filter { $0 == 1 }.count == 900)
-        let dense = more.dense
-        let old = (0..<1000).filter { classes[$0] == 1 }.map { matrix[$0, 0] }
-        for row in 1000..<1800 {
-            #expect(labels[row] == 1 && abs(dense[row, 1] - 2 * dense[row, 0]) < 1e-4)
-            #expect((old.min() ?? 0)...(old.max() ?? 0) ~= dense[row, 0] && dense[row, 2] <= 1)
-        }
-        let again = try Resampling.smote(features, classes: classes, count: 2, seed: 3).features.dense
-        #expect(again.storage.array == dense.storage.array)
-    }
 }

@@ -36,7 +36,7 @@ struct ValidateCommand: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Earlier profile (--profile-output or --json), or an earlier table, to compare with.", valueName: "file"))
+            "Model of a table, earlier profile (--profile-output or --json), or earlier table, to compare with.", valueName: "file"))
     var against: String?
 
     @Option(name: .customLong("max-psi"), help: "Most drift that a column may have, population stability index.")
@@ -102,6 +102,17 @@ struct ValidateCommand: ParsableCommand {
         struct Printed: Decodable { let profile: TableProfile }
         guard let data = try? Data(contentsOf: URL(filePath: path)) else {
             throw SystemError(operation: "open", object: path, reason: "the file can't be read")
+        }
+        // A model file begins with the length of its header, of which no byte above 2^32 is used.
+        if data.count > 9, data[data.startIndex + 7] == 0, data[data.startIndex + 8] == UInt8(ascii: "{") {
+            guard case .table = try SavedModel(path: path) else {
+                throw DataError("this is no model of a table", file: path)
+            }
+            let model = try TableModel(path: path)
+            let profile = model.provenance.profile ?? TableProfile(schema: model.provenance.columns)
+            // What the model does not need is not missed.
+            let needed = Set(model.pipeline.recipe.inputs.columns.map(\.name))
+            return profile.keeping(needed)
         }
         if data.first == UInt8(ascii: "{"), data.count < 1 << 28 {
             if let printed = try? JSONDecoder().decode(Printed.self, from: data) { return printed.profile }

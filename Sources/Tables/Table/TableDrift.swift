@@ -43,7 +43,7 @@ public struct TableDrift: Sendable, Codable, Equatable {
                     continue
                 }
             }
-            if before.type == .text || before.type == .identifier { continue }
+            if before.type == .text || before.type == .identifier || before.driftShares.isEmpty { continue }
             columns.append(TableDrift.compare(column, before, rowsBefore: profile.rows))
         }
     }

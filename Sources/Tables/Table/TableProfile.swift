@@ -99,6 +99,42 @@ public struct TableProfile: Sendable, Codable, Equatable {
         find(target)
     }
 
+    /// Only what drift is measured by: the distribution of every column, from at most 100,000 evenly spaced rows.
+    public init(distributionsOf table: Table) {
+        let step = max(1, table.rowCount / 100_000)
+        let sample = step == 1 ? table : table.selecting(rows: Array(stride(from: 0, to: table.rowCount, by: step)))
+        rows = sample.rowCount
+        duplicateRows = 0
+        columns = sample.columns.map { ColumnProfiler.profile($0) }
+        for place in columns.indices {
+            // Rare levels and bins for pictures don't belong in a model.
+            columns[place].histogramEdges = []
+            columns[place].histogramCounts = []
+        }
+        correlations = []
+        classes = []
+        association = [:]
+        findings = []
+    }
+
+    /// Only names and types, of a table of which no more is known.
+    public init(schema: [TableSchema.Entry]) {
+        rows = 0
+        duplicateRows = 0
+        columns = schema.map { ColumnProfile(name: $0.name, type: $0.type, missing: 0, distinct: 0) }
+        correlations = []
+        classes = []
+        association = [:]
+        findings = []
+    }
+
+    /// Without the columns that aren't named.
+    public func keeping(_ names: Set<String>) -> TableProfile {
+        var kept = self
+        kept.columns.removeAll { !names.contains($0.name) }
+        return kept
+    }
+
     private mutating func describe(_ target: String, _ table: Table) throws(DataError) {
         let wanted = try table.column(target)
         let counted = CategorySteps.counts(wanted)
