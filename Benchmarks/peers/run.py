@@ -63,7 +63,9 @@ def main():
         for case in harness.CASES.values():
             print(f"{case['name']:<24} {case['area']}: {case['title']}")
         return
-    names = [n for n in harness.CASES if any(n == c or n.startswith(c + "-") for c in arguments.cases)]
+    # A name stands for itself, although it may begin those of other cases.
+    names = [n for n in harness.CASES
+             if any(n == c or c not in harness.CASES and n.startswith(c + "-") for c in arguments.cases)]
     for wanted in arguments.cases:
         if not any(n == wanted or n.startswith(wanted + "-") for n in names):
             parser.error(f"there is no case {wanted}; see --list")

@@ -20,55 +20,60 @@ import Testing
         }
     }
 
-    @Test func theCompanyIsWhatItsTruthSays() throws {
+    private func company(_ customers: Int) throws -> Folder {
         var options = SyntheticCompany.Options()
-        options.customers = 6000
-        let (first, second) = (Folder(), Folder())
-        let written = try SyntheticCompany(options).write(to: first.path)
-        _ = try SyntheticCompany(options).write(to: second.path)
-        func table(_ name: String, in folder: Folder? = nil) throws -> Table {
-            try TableReader.read("\((folder ?? first).path)/\(name).csv")
-        }
-        let customers = try table("customers")
-        #expect(customers.rowCount == 6000 && written.rows.count == 10)
-        #expect(cells(try table("feedback")) == cells(try table("feedback", in: second)))
-        // Labels come as often as the probabilities say, overall and for those with a monthly contract.
-        let truth = try table("truth/customers")
+        options.customers = customers
+        let folder = Folder()
+        let written = try SyntheticCompany(options).write(to: folder.path)
+        #expect(written.rows.count == 10)
+        return folder
+    }
+
+    private func table(_ name: String, _ folder: Folder) throws -> Table {
+        try TableReader.read("\(folder.path)/\(name).csv")
+    }
+
+    private func sum(_ values: [Double], _ rows: [Int]) -> Double {
+        var total = 0.0
+        for row in rows { total += values[row] }
+        return total
+    }
+
+    /// Labels come as often as the probabilities say, also for those with a monthly contract alone.
+    @Test func labelsFollowTheTruth() throws {
+        let folder = try company(6000)
+        let customers = try table("customers", folder)
+        #expect(customers.rowCount == 6000)
+        let chance = try #require(try table("truth/customers", folder)["churn_probability"]?.numbers)
         let churn = try TableExpression("churn == 'yes'").numbers(customers)
         let monthly = try TableExpression("contract == 'monthly'").truth(customers)
-        let chance = truth["churn_probability"]?.numbers ?? []
-        for kind in [0, 1] as [Int8] {
-            let rows = monthly.indices.filter { monthly[$0] == kind }
-            let (seen, expected) = (rows.reduce(0) { $0 + churn[$1] }, rows.reduce(0) { $0 + chance[$1] })
-            let spread = rows.reduce(0) { $0 + chance[$1] * (1 - chance[$1]) }.squareRoot()
-            #expect(abs(seen - expected) < 4 * spread && seen / Double(rows.count) > (kind == 1 ? 0.25 : 0.08))
+        var rates: [Double] = []
+        for kind: Int8 in [0, 1] {
+            let rows = (0..<6000).filter { monthly[$0] == kind }
+            let expected = sum(chance, rows)
+            let spread = sum(chance.map { $0 * (1 - $0) }, rows).squareRoot()
+            #expect(abs(sum(churn, rows) - expected) < 4 * spread)
+            rates.append(expected / Double(rows.count))
         }
-        // Probabilities follow the planted effects: a call more multiplies the odds by exp(0.4).
-        let calls = customers["support_calls"]?.numbers ?? []
-        let logit = chance.map { log($0 / (1 - $0)) }
-        #expect(Correlation.pearson(calls, logit) > 0.3)
-        // Orders, feedback and campaigns belong to customers and products that are there.
-        let products = try table("products")
+        #expect(rates[1] > 1.3 * rates[0])
+        let calls = try #require(customers["support_calls"]?.numbers)
+        #expect(Correlation.pearson(calls, chance.map { log($0 / (1 - $0)) }) > 0.3)
+    }
+
+    /// Orders, feedback and campaigns belong to customers and products that are there; the same seed gives the same.
+    @Test func filesBelongTogether() throws {
+        let folder = try company(1500)
+        let (customers, products) = (try table("customers", folder), try table("products", folder))
         for name in ["orders", "events", "feedback"] {
-            let rows = try table(name)
-            #expect(rows.rowCount > 1000, "\(name)")
+            let rows = try table(name, folder)
+            #expect(rows.rowCount > 200, "\(name)")
             #expect(try rows.joined(customers, on: ["customer_id"], kind: .anti).rowCount == 0)
             #expect(try rows.joined(products, on: ["product_id"], kind: .anti).rowCount == 0)
         }
-        // The voucher works on small baskets, as planted.
-        let campaigns = try table("campaigns").joined(customers, on: ["customer_id"])
-        let small = try TableExpression("average_basket < 60").truth(campaigns)
-        let bought = try TableExpression("converted").numbers(campaigns)
-        func rate(_ arm: String) throws -> Double {
-            let own = try TableExpression("arm == '\(arm)'").truth(campaigns)
-            let rows = own.indices.filter { own[$0] == 1 && small[$0] == 1 }
-            return rows.reduce(0) { $0 + bought[$1] } / Double(rows.count)
-        }
-        #expect(abs(try rate("voucher") - rate("control") - 0.09) < 0.03)
-        let texts = try table("feedback")
-        #expect(
-            (texts["feedback"]?.type == .text)
-                && Set(CategoryLevels.of(texts["label"])).isSuperset(of: ["positive", "negative"]))
+        let texts = try table("feedback", folder)
+        #expect(texts["feedback"]?.type == .text)
+        let again = try company(1500)
+        #expect(cells(try table("feedback", again)) == cells(texts))
         #expect(throws: ParameterError.self) {
             var wrong = SyntheticCompany.Options()
             wrong.customers = 0
@@ -76,9 +81,17 @@ import Testing
         }
     }
 
-    private enum CategoryLevels {
-        static func of(_ column: Column?) -> [String] {
-            if case .category(_, let levels)? = column?.values { levels } else { [] }
+    /// The voucher works on small baskets, as planted.
+    @Test func campaignsWorkAsPlanted() throws {
+        let folder = try company(6000)
+        let rows = try table("campaigns", folder).joined(try table("customers", folder), on: ["customer_id"])
+        let small = try rows.filtered(try TableExpression("average_basket < 60"))
+        let bought = try small.deriving("bought", try TableExpression("converted"))
+        let rates = try bought.grouped(by: ["arm"], [Aggregate(.mean, of: "bought")])
+        var byArm: [String: Double] = [:]
+        for row in 0..<rates.rowCount {
+            byArm[rates.columns[0].text(row) ?? ""] = rates.columns[1].numbers?[row]
         }
+        #expect(abs((byArm["voucher"] ?? 0) - (byArm["control"] ?? 1) - 0.09) < 0.03)
     }
 }

@@ -36,7 +36,8 @@ struct ValidateCommand: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Model of a table, earlier profile (--profile-output or --json), or earlier table, to compare with.", valueName: "file"))
+            "Model of a table, earlier profile (--profile-output or --json), or earlier table, to compare with.",
+            valueName: "file"))
     var against: String?
 
     @Option(name: .customLong("max-psi"), help: "Most drift that a column may have, population stability index.")
