@@ -121,13 +121,13 @@ APUS_FUNCTION void APUS_NAME(accumulate)(APUS_NAME(Row) *row, long slabs, long r
     // Slabs of rows go in pairs; one left over is the first, which has but one tile.
     if (slabs % 2 > 0) {
         if (remainder <= 4) {
-            APUS_NAME(tile4)(first + 12, first, k, tile + 192, 1.0f);
+            APUS_NAME(lower_tile4)(first + 12, first, k, tile + 192, 1.0f);
         } else if (remainder <= 8) {
-            APUS_NAME(tile8)(first + 8, first, k, tile + 128, 1.0f);
+            APUS_NAME(lower_tile8)(first + 8, first, k, tile + 128, 1.0f);
         } else if (remainder <= 12) {
             APUS_NAME(tile12)(first + 4, first, k, tile + 64, 1.0f);
         } else {
-            APUS_NAME(tile16)(first, first, k, tile, 1.0f);
+            APUS_NAME(diagonal_tile)(first, k, tile, 1.0f);
         }
         if (target) APUS_NAME(add_product)(first, target, k, 1.0f, row->right);
         APUS_NAME(prefetch_rows)(row, used, share);
@@ -140,7 +140,11 @@ APUS_FUNCTION void APUS_NAME(accumulate)(APUS_NAME(Row) *row, long slabs, long r
             __global const float *columns = first + j * slab_stride;
             __global float *to = tile + 256 * j, *to2 = tile2 + 256 * j;
             long width = j > 0 ? 16 : remainder;
-            if (width <= 4) {
+            if (i == 0 && width <= 4) {
+                APUS_NAME(lower_pair4)(columns + 12, rows, rows2, k, to + 192, to2 + 192, 1.0f);
+            } else if (i == 0 && width <= 8) {
+                APUS_NAME(lower_pair8)(columns + 8, rows, rows2, k, to + 128, to2 + 128, 1.0f);
+            } else if (width <= 4) {
                 APUS_NAME(pair4)(columns + 12, rows, rows2, k, to + 192, to2 + 192, 1.0f);
             } else if (width <= 8) {
                 APUS_NAME(pair8)(columns + 8, rows, rows2, k, to + 128, to2 + 128, 1.0f);
@@ -153,7 +157,11 @@ APUS_FUNCTION void APUS_NAME(accumulate)(APUS_NAME(Row) *row, long slabs, long r
                     APUS_NAME(pair8)(columns, rows, rows2, k, to, to2, 1.0f);
                 }
                 APUS_NAME(prefetch_rows)(row, used, share);
-                APUS_NAME(pair8)(columns + 8, rows, rows2, k, to + 128, to2 + 128, 1.0f);
+                if (j == i) {
+                    APUS_NAME(lower_pair8)(columns + 8, rows, rows2, k, to + 128, to2 + 128, 1.0f);
+                } else {
+                    APUS_NAME(pair8)(columns + 8, rows, rows2, k, to + 128, to2 + 128, 1.0f);
+                }
             }
             APUS_NAME(prefetch_rows)(row, used, share);
             if (j == i && target && width <= 12) {
@@ -161,7 +169,7 @@ APUS_FUNCTION void APUS_NAME(accumulate)(APUS_NAME(Row) *row, long slabs, long r
                 APUS_NAME(add_product)(rows2, target, k, 1.0f, row->right + 16 * i + 16);
             }
         }
-        APUS_NAME(tile16)(rows2, rows2, k, tile2 + 256 * (i + 1), 1.0f);
+        APUS_NAME(diagonal_tile)(rows2, k, tile2 + 256 * (i + 1), 1.0f);
         APUS_NAME(prefetch_rows)(row, used, share);
     }
 }

@@ -169,6 +169,64 @@ APUS_FUNCTION void APUS_NAME(pair8_right)(__global const float *columns, __globa
     vstore16(b2, 1, right);
 }
 
+// The same where the lanes 0 ... 7 of the first slab of rows are not wanted: above a diagonal, or leading. Half a vector is
+// half the work where the processor takes 512 bits in two steps.
+#define APUS_LOWER_DECLARE(n, i)                                                                                       \
+    float8 c##n = (float8)(0.0f);                                                                                      \
+    float16 d##n = (float16)(0.0f);
+#define APUS_LOWER_STEP(n, i) c##n = APUS_FMA((float8)(columns[i]), v, c##n);
+#define APUS_LOWER_STEP2(n, i) d##n = APUS_FMA((float16)(columns[i]), w, d##n);
+#define APUS_LOWER_STORE(n, i)                                                                                         \
+    vstore8(APUS_FMA(c##n, (float8)(sign), vload8(2 * i + 1, tile)), 2 * i + 1, tile);                                 \
+    vstore16(APUS_FMA(d##n, (float16)(sign), vload16(i, tile2)), i, tile2);
+#define APUS_LOWER_PAIR(COUNT)                                                                                         \
+    APUS_FUNCTION void APUS_NAME(lower_pair##COUNT)(__global const float *columns, __global const float *rows,         \
+                                                    __global const float *rows2, long k, __global float *tile,         \
+                                                    __global float *tile2, float sign) {                               \
+        APUS_LIST##COUNT(APUS_LOWER_DECLARE) for (long e = 0; e < k; ++e, columns += 16, rows += 16, rows2 += 16) {    \
+            float8 v = vload8(1, rows);                                                                                \
+            float16 w = vload16(0, rows2);                                                                             \
+            APUS_LIST##COUNT(APUS_LOWER_STEP2)                                                                         \
+            APUS_LIST##COUNT(APUS_LOWER_STEP)                                                                          \
+        }                                                                                                              \
+        APUS_LIST##COUNT(APUS_LOWER_STORE)                                                                             \
+    }
+APUS_LOWER_PAIR(4)
+APUS_LOWER_PAIR(8)
+
+#define APUS_LOWER_TILE_DECLARE(n, i) float8 c##n = (float8)(0.0f);
+#define APUS_LOWER_TILE_STEP(n, i) c##n = APUS_FMA((float8)(columns[i]), v, c##n);
+#define APUS_LOWER_TILE_STORE(n, i)                                                                                    \
+    vstore8(APUS_FMA(c##n, (float8)(sign), vload8(2 * i + 1, tile)), 2 * i + 1, tile);
+#define APUS_LOWER_TILE(COUNT)                                                                                         \
+    APUS_FUNCTION void APUS_NAME(lower_tile##COUNT)(__global const float *columns, __global const float *rows, long k, \
+                                                    __global float *tile, float sign) {                                \
+        APUS_LIST##COUNT(APUS_LOWER_TILE_DECLARE) for (long e = 0; e < k; ++e, columns += 16, rows += 16) {            \
+            float8 v = vload8(1, rows);                                                                                \
+            APUS_LIST##COUNT(APUS_LOWER_TILE_STEP)                                                                     \
+        }                                                                                                              \
+        APUS_LIST##COUNT(APUS_LOWER_TILE_STORE)                                                                        \
+    }
+APUS_LOWER_TILE(4)
+APUS_LOWER_TILE(8)
+
+// A tile on the diagonal, of which nothing above is wanted: what is there afterwards is of no use.
+#define APUS_AFTER7(M) M(8, 8) M(9, 9) M(a, 10) M(b, 11) M(c, 12) M(d, 13) M(e, 14) M(f, 15)
+APUS_FUNCTION void APUS_NAME(diagonal_tile)(__global const float *rows, long k, __global float *tile, float sign) {
+    __global const float *columns = rows;
+    APUS_LIST8(APUS_TILE_DECLARE)
+    APUS_AFTER7(APUS_LOWER_TILE_DECLARE)
+    for (long e = 0; e < k; ++e, columns += 16) {
+        float16 u = vload16(0, columns);
+        float8 v = vload8(1, columns);
+#define APUS_DIAGONAL_STEP(n, i) c##n = APUS_FMA((float16)(columns[i]), u, c##n);
+        APUS_LIST8(APUS_DIAGONAL_STEP)
+        APUS_AFTER7(APUS_LOWER_TILE_STEP)
+    }
+    APUS_LIST8(APUS_TILE_STORE)
+    APUS_AFTER7(APUS_LOWER_TILE_STORE)
+}
+
 // right += sign * sum over k of factor[k] * rows[k].
 APUS_FUNCTION void APUS_NAME(add_product)(__global const float *rows, __global const float *factor, long k, float sign,
                                           __global float *right) {
@@ -270,7 +328,7 @@ APUS_FUNCTION void APUS_NAME(solve_positive_definite)(__global float *triangle, 
         __global float *diagonal = row + 256 * j;
         for (long c = 0; c < 16; ++c) smallest[c] = 1e-7f * diagonal[17 * c];
         if (j > 0) {
-            APUS_NAME(tile16)(row, row, 16 * j, diagonal, -1.0f);
+            APUS_NAME(diagonal_tile)(row, 16 * j, diagonal, -1.0f);
             APUS_NAME(add_product)(row, right, 16 * j, -1.0f, right + 16 * j);
         }
         APUS_NAME(factor_tile)(diagonal, smallest, scale + 16 * j, right + 16 * j);

@@ -17,6 +17,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 THREADS = int(os.environ.get("APUS_COMPARE_THREADS", "2"))
 PAIRS = int(os.environ.get("APUS_COMPARE_PAIRS", "7"))
+# Rounds in which other processes, or the machine's host, took more cores than this are repeated, so many times at most.
+DISTURBED = float(os.environ.get("APUS_COMPARE_DISTURBED", "0.15"))
+ATTEMPTS = 3
 PEERS = Path(os.environ.get("APUS_PEERS", ROOT.parent / "shared" / "peers"))
 TEST_DATA = Path(os.environ.get("APUS_TEST_DATA", ROOT.parent / "shared" / "data"))
 CACHE = Path(os.environ.get("APUS_COMPARE_CACHE", Path.home() / ".cache" / "apus-compare"))
@@ -129,53 +132,108 @@ def devices():
 class Paced:
     """`apus bench ... --paced`: our program waits before each run, so that a peer takes turns with it."""
 
-    def __init__(self, *arguments, devices=("cpu",), runs=PAIRS):
+    def __init__(self, *arguments, devices=("cpu",), runs=1000):
         self.devices = list(devices)
         flags = [x for d in self.devices for x in ("--device", d)]
+        # As many runs as in_turns() may ask for, whatever the caller expects to need.
         self._process = subprocess.Popen(
-            [str(APUS), "bench", *map(str, arguments), *flags, "--runs", str(runs), "--threads", str(THREADS),
-             "--paced", "--json", "--quiet"],
+            [str(APUS), "bench", *map(str, arguments), *flags, "--runs", str(min(runs * ATTEMPTS, 1000)), "--threads",
+             str(THREADS), "--paced", "--json", "--quiet"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.command = "apus " + " ".join(map(str, self._process.args[1:]))
-        self.seconds = {d: [] for d in self.devices}
-        self._place = self._ready()
+        self._rounds = []
+        self._kept = None
+        self._result = None
+        self._line = self._process.stdout.readline()
+        self._check()
 
-    def _ready(self):
-        """Waits until the next run can begin; None when there is none left."""
-        line = self._process.stdout.readline()
-        if line.startswith("ready "):
-            return int(line.split()[1])
-        self.result = json.loads(line + self._process.stdout.read()) if line.strip() else None
-        if self._process.wait() or self.result is None:
-            raise RuntimeError(f"{self.command}: exit {self._process.returncode}")
-        return None
-
-    def step(self):
-        """One run on the device whose turn it is."""
-        place = self._place
-        self._process.stdin.write("\n")
-        self._process.stdin.flush()
-        answer = self._process.stdout.readline().split()
-        if answer[:2] != ["seconds", str(place)]:
-            raise RuntimeError(f"{self.command}: unexpected answer {answer}")
-        self.seconds[self.devices[place]].append(float(answer[2]))
-        self._place = self._ready()
+    def _check(self):
+        if not self._line:
+            raise RuntimeError(f"{self.command}: exit {self._process.wait()}")
 
     def round(self):
-        """One run on each device."""
-        for _ in self.devices:
-            self.step()
+        """One run on each device; answers their seconds by name."""
+        seconds = {}
+        for place, device in enumerate(self.devices):
+            if self._line.split() != ["ready", str(place)]:
+                raise RuntimeError(f"{self.command}: unexpected line {self._line}")
+            self._process.stdin.write("\n")
+            self._process.stdin.flush()
+            answer = self._process.stdout.readline().split()
+            if answer[:2] != ["seconds", str(place)]:
+                raise RuntimeError(f"{self.command}: unexpected answer {answer}")
+            seconds[device] = float(answer[2])
+            self._line = self._process.stdout.readline()
+            self._check()
+        self._rounds.append(seconds)
+        return seconds
+
+    def keep(self, last, places):
+        """Of the `last` rounds only these count."""
+        first = len(self._rounds) - last
+        self._kept = [self._rounds[first + place] for place in places]
+
+    @property
+    def seconds(self):
+        """The times of the rounds that count, by device."""
+        rounds = self._rounds if self._kept is None else self._kept
+        return {device: [seconds[device] for seconds in rounds] for device in self.devices}
+
+    @property
+    def result(self):
+        """What `apus bench` says in the end, of all rounds; ends the runs."""
+        if self._result is None:
+            self._process.stdin.close()
+            rest = "" if self._line.startswith("ready") else self._line
+            self._result = json.loads(rest + self._process.stdout.read())
+            if self._process.wait():
+                raise RuntimeError(f"{self.command}: exit {self._process.returncode}")
+        return self._result
 
 
-def in_turns(*bodies, pairs=PAIRS, pause=0.2):
-    """Calls all bodies in turns; answers a list of each one's results. The pause lets threads that still spin from the
-    last call fall asleep."""
-    results = [[] for _ in bodies]
-    for _ in range(pairs):
-        for place, body in enumerate(bodies):
+def seconds_of_others():
+    """Seconds of all cores that the machine has spent on anything but this group of processes; the time that the host
+    of a virtual machine took away counts."""
+    with open("/proc/stat") as file:
+        total = [int(x) for x in file.readline().split()[1:9]]
+    mine, group = 0, str(os.getpgrp())
+    for process in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{process}/stat") as file:
+                words = file.read().rsplit(")", 1)[1].split()
+        except OSError:
+            continue  # it has ended
+        if words[2] == group:
+            mine += sum(map(int, words[11:15]))
+    return (sum(total) - total[3] - total[4] - mine) / os.sysconf("SC_CLK_TCK")
+
+
+def in_turns(*bodies, pairs=PAIRS, pause=0.2, record=None):
+    """Calls all bodies in turns, once each a round; answers a list of each one's results. A round that others disturbed
+    is repeated, within limits; without enough quiet ones, the quietest count. The pause lets threads that still spin
+    from the last call fall asleep."""
+    rounds = []
+    quiet = 0
+    while quiet < pairs and len(rounds) < pairs * ATTEMPTS:
+        results = []
+        others, wall = 0.0, 0.0
+        for body in bodies:
             time.sleep(pause)
-            results[place].append(body())
-    return results
+            before, start = seconds_of_others(), time.perf_counter()
+            results.append(body())
+            wall += time.perf_counter() - start
+            others += max(0.0, seconds_of_others() - before)
+        rounds.append((others / wall, len(rounds), results))
+        quiet += others / wall <= DISTURBED
+    kept = sorted(sorted(rounds)[:pairs], key=lambda r: r[1])
+    say(f"  {len(rounds)} rounds, in those that count others took up to {max(r[0] for r in kept):.2f} cores")
+    for body in bodies:
+        if isinstance(owner := getattr(body, "__self__", None), Paced):
+            owner.keep(len(rounds), [r[1] for r in kept])
+    if record is not None:
+        record.details.setdefault("rounds", []).append(
+            dict(taken=len(rounds), cores_of_others=[round(r[0], 2) for r in kept]))
+    return [list(results) for results in zip(*(r[2] for r in kept))]
 
 
 def timed(function):

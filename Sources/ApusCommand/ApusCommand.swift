@@ -18,7 +18,9 @@ struct ApusCommand: ParsableCommand {
             DevicesCommand.self, DoctorCommand.self, TuneKernelsCommand.self, SynthCommand.self, ValidateCommand.self,
             PrepareCommand.self, JoinCommand.self, PlotCommand.self,
             TrainCommand.self, ResumeCommand.self, FoldInCommand.self, EvaluateCommand.self, RecommendCommand.self,
-            PredictCommand.self, SimilarCommand.self, InspectCommand.self, CompareCommand.self, TuneCommand.self,
+            PredictCommand.self, SimilarCommand.self, IndexCommand.self, SegmentCommand.self,
+            ChooseClustersCommand.self,
+            LookalikeCommand.self, InspectCommand.self, CompareCommand.self, TuneCommand.self,
             ExplainCommand.self,
             ReportCommand.self, ExportCommand.self, BenchCommand.self,
         ])
@@ -28,7 +30,7 @@ struct ApusCommand: ParsableCommand {
 enum Program {
     static func main() {
         Interruption.install()
-        let arguments = Array(CommandLine.arguments.dropFirst())
+        let arguments = CompareCommand.route(Array(CommandLine.arguments.dropFirst()))
         do {
             let expanded = try EnvironmentDefaults.expand(arguments, for: ApusCommand.self)
             var command = try ApusCommand.parseAsRoot(expanded)

@@ -12,6 +12,16 @@ static const char gemm_cpu[] = {
 static const char gram_cpu[] = {
 #embed "../../kernels/gram_cpu.cl"
 };
+static const char network_layers[] = {
+#embed "../../kernels/network_common.cl"
+    ,
+#embed "../../kernels/network_layers.cl"
+};
+static const char network_optimizers[] = {
+#embed "../../kernels/network_common.cl"
+    ,
+#embed "../../kernels/network_optimizers.cl"
+};
 // Register tiles are a family of their own; what stands on them is compiled with them.
 static const char normal_equations_cpu[] = {
 #embed "../../kernels/tiles_cpu.cl"
@@ -75,6 +85,8 @@ static const struct {
     ENTRY(gemm_nvidia),
     ENTRY(gram_cpu),
     ENTRY(gram_gpu),
+    ENTRY(network_layers),
+    ENTRY(network_optimizers),
     ENTRY(normal_equations_cpu),
     ENTRY(normal_equations_gpu),
     ENTRY(reductions_cpu),

@@ -17,6 +17,10 @@ public protocol DenseSolver: Sendable {
         _ matrix: [Double], n: Int, rhs: [Double], columns: Int
     ) throws(ComputeError) -> [Double]
 
+    /// Replaces a symmetric positive definite matrix by its inverse, in place: for matrices so large that a copy
+    /// matters. O(n³).
+    func invertPositiveDefinite(_ matrix: UnsafeMutablePointer<Double>, n: Int) throws(ComputeError)
+
     /// The thin QR decomposition of a row-major rows × columns matrix with rows ≥ columns: Q is rows × columns with
     /// orthonormal columns, R columns × columns upper triangular. O(rows · columns²).
     func qr(_ matrix: [Double], rows: Int, columns: Int) throws(ComputeError) -> (q: [Double], r: [Double])
@@ -26,4 +30,14 @@ public protocol DenseSolver: Sendable {
     func singularValues(
         _ matrix: [Double], rows: Int, columns: Int
     ) throws(ComputeError) -> (u: [Double], values: [Double], vTransposed: [Double])
+}
+
+extension DenseSolver {
+    public func invertPositiveDefinite(_ matrix: UnsafeMutablePointer<Double>, n: Int) throws(ComputeError) {
+        var identity = [Double](repeating: 0, count: n * n)
+        for i in 0..<n { identity[i * n + i] = 1 }
+        let copy = Array(UnsafeBufferPointer(start: matrix, count: n * n))
+        let inverse = try solvePositiveDefinite(copy, n: n, rhs: identity, columns: n)
+        for place in 0..<n * n { matrix[place] = inverse[place] }
+    }
 }

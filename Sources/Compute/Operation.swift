@@ -19,6 +19,7 @@ public enum Operation: Sendable {
     case observedScores(ObservedScores)
     case solveNormalEquations(SolveNormalEquations)
     case topK(TopK)
+    case network(NetworkOperation)
     case assignNearest(AssignNearest)
     case accumulateByLabel(AccumulateByLabel)
 
@@ -44,6 +45,7 @@ public enum Operation: Sendable {
         case .observedScores: .observedScores
         case .solveNormalEquations: .solveNormalEquations
         case .topK: .topK
+        case .network(let operation): operation.kind
         case .assignNearest: .assignNearest
         case .accumulateByLabel: .accumulateByLabel
         }
@@ -54,6 +56,8 @@ public enum Operation: Sendable {
 public enum OperationKind: String, Sendable, CaseIterable {
     case fill, copy, gather, gemm, batchedGemm, gram, sparseTimesDense, columnSums, rowNorms, scaleRows, randomUniform
     case residualTargets, observedLoss, observedScores, solveNormalEquations, topK
+    case activation, activationGradient, linearCombination, softmaxCrossEntropy, elementLoss, addToTotal, dropout
+    case layerNorm, layerNormGradient, optimizerStep, updateRows, perceptronSteps
     case assignNearest, accumulateByLabel
 }
 

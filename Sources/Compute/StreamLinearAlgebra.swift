@@ -176,7 +176,7 @@ extension Stream {
         try check(sparse.values, operation)
     }
 
-    private func same(_ a: Matrix, _ b: Matrix) -> Bool {
+    func same(_ a: Matrix, _ b: Matrix) -> Bool {
         a.storage === b.storage && a.offset == b.offset && a.rowStride == b.rowStride
     }
 

@@ -87,6 +87,7 @@ final class CPUBackend: StreamBackend {
         case .observedScores(let arguments): observedScores(arguments)
         case .solveNormalEquations(let arguments): solveNormalEquations(arguments)
         case .topK(let arguments): topK(arguments)
+        case .network(let operation): network(operation)
         case .assignNearest(let arguments): assignNearest(arguments)
         case .accumulateByLabel(let arguments): accumulateByLabel(arguments)
         }

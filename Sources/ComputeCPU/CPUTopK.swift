@@ -76,9 +76,14 @@ extension CPUBackend {
                 Int64(candidates.count), Int32(first), bias.map { $0 + first }, d, pointers, excluded)
             return
         }
+        var remaining = candidates
+        if let quantized = memory.quantized {
+            remaining = selectQuantized(topK, queries, candidates, division, memory, quantized)
+            guard !remaining.isEmpty else { return }
+        }
         apus_top_k_pack_queries(rows, Int64(topK.queries.rowStride), count, d, memory.queries)
-        for first in Swift.stride(from: candidates.lowerBound, to: candidates.upperBound, by: division.tile) {
-            let present = Int64(min(division.tile, candidates.upperBound - first))
+        for first in Swift.stride(from: remaining.lowerBound, to: remaining.upperBound, by: division.tile) {
+            let present = Int64(min(division.tile, remaining.upperBound - first))
             apus_top_k_pack_candidates(
                 table + first * stride, Int64(stride), present, d, bias.map { $0 + first }, memory.candidates,
                 memory.bias)
@@ -97,7 +102,7 @@ extension CPUBackend {
 }
 
 /// How a search is divided among workers: fixed by its shape.
-private struct TopKDivision {
+struct TopKDivision {
     /// Places that can be filled; at least 1, so that the lists have room.
     let kept: Int
     /// Keys of a list while it is collected.
@@ -111,6 +116,8 @@ private struct TopKDivision {
     /// Ranges of candidates for each block.
     let splits: Int
     let dimensions: Int
+    /// Whether 8-bit products rule candidates out before they are scored.
+    let isQuantized: Bool
 
     init(_ topK: TopK) {
         (queryCount, candidates, dimensions) = (topK.queries.rows, topK.candidates.rows, topK.queries.columns)
@@ -125,6 +132,11 @@ private struct TopKDivision {
         let blocks = Chunks.count(queryCount, size: block)
         let listed = max(1, (1 << 22) / max(queryCount * kept, 1))
         splits = max(1, min(64 / max(blocks, 1), candidates / max(16 * kept, 2048), listed))
+        // Rounding a candidate costs as much as some products with it, and short vectors gain little. Long lists let too
+        // many through.
+        isQuantized =
+            block >= 48 && (16...4096).contains(dimensions) && candidates >= 64 * kept
+            && apus_top_k_quantized_available()
     }
 
     var blocks: Int { Chunks.count(queryCount, size: block) }
@@ -144,16 +156,18 @@ private struct TopKDivision {
         return Self.lines((block + rows - 1) / rows * rows * dimensions)
     }
     var candidateFloats: Int { Self.lines(tile * dimensions) }
-    var scratchCount: Int { stateFloats + keyFloats + queryFloats + candidateFloats + tile }
+    var quantizedFloats: Int { isQuantized ? QuantizedTopKScratch.floats(self) : 0 }
+    var scratchCount: Int { stateFloats + keyFloats + queryFloats + candidateFloats + tile + quantizedFloats }
 }
 
 /// A worker's scratch, divided.
-private struct TopKScratch {
+struct TopKScratch {
     let states: UnsafeMutablePointer<apus_top_k>
     let keys: UnsafeMutablePointer<UInt64>
     let queries: UnsafeMutablePointer<Float>
     let candidates: UnsafeMutablePointer<Float>
     let bias: UnsafeMutablePointer<Float>
+    let quantized: QuantizedTopKScratch?
 
     init(_ memory: UnsafeMutablePointer<Float>, _ division: TopKDivision) {
         let raw = UnsafeMutableRawPointer(memory)
@@ -162,5 +176,8 @@ private struct TopKScratch {
         queries = memory + division.stateFloats + division.keyFloats
         candidates = queries + division.queryFloats
         bias = candidates + division.candidateFloats
+        quantized =
+            division.isQuantized
+            ? QuantizedTopKScratch(memory + division.scratchCount - division.quantizedFloats, division) : nil
     }
 }

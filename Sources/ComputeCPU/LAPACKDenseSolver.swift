@@ -48,6 +48,32 @@ struct LAPACKDenseSolver: DenseSolver {
         return Self.transposed(solution, rows: columns, columns: n)
     }
 
+    func invertPositiveDefinite(_ matrix: UnsafeMutablePointer<Double>, n: Int) throws(ComputeError) {
+        let name = "invertPositiveDefinite"
+        guard n > 0 else { return }
+        for place in 0..<n * n where !matrix[place].isFinite {
+            throw .numerical(operation: name, reason: "the matrix has elements that are not finite")
+        }
+        var code = LAPACKE_dpotrf(LAPACK_COL_MAJOR, 0x4C, Int32(n), matrix, Int32(n))  // L
+        guard code == 0 else {
+            throw .numerical(operation: name, reason: "the matrix is not positive definite (leading minor \(code))")
+        }
+        code = LAPACKE_dpotri(LAPACK_COL_MAJOR, 0x4C, Int32(n), matrix, Int32(n))
+        guard code == 0 else { throw .numerical(operation: name, reason: "dpotri failed (code \(code))") }
+        // Column-major, the lower triangle was written: element (i, j), i ≥ j, at j · n + i. The other one follows, in
+        // blocks that fit the cache.
+        let block = 64
+        for first in stride(from: 0, to: n, by: block) {
+            for second in stride(from: first, to: n, by: block) {
+                for j in first..<min(first + block, n) {
+                    for i in max(second, j + 1)..<max(min(second + block, n), max(second, j + 1)) {
+                        matrix[i * n + j] = matrix[j * n + i]
+                    }
+                }
+            }
+        }
+    }
+
     func qr(_ matrix: [Double], rows: Int, columns: Int) throws(ComputeError) -> (q: [Double], r: [Double]) {
         try check(matrix, rows: rows, columns: columns, "qr")
         guard rows >= columns else {

@@ -67,7 +67,9 @@ public final class OpenCLDevice: Device {
         }
         self.identity = description.identity
         self.denseSolver = denseSolver
-        self.unsupportedOperations = unsupportedOperations
+        var refused = unsupportedOperations
+        refused[.perceptronSteps] = Self.perceptronReason
+        self.unsupportedOperations = refused
         let (tuning, entry) = KernelTuningTable.tuning(
             vendor: description.identity.vendor, architecture: description.architecture,
             kernelClass: options.kernelClass ?? description.identity.deviceClass)
@@ -87,6 +89,9 @@ public final class OpenCLDevice: Device {
     public var productPrecisions: Set<ProductPrecision> {
         context.kernelClass == .cpu ? [.float32] : [.float32, .bfloat16]
     }
+
+    /// Why a perceptron's steps are not one operation here.
+    static let perceptronReason = "a step is a list of launches here; use the plain primitives"
 
     public var allocatedBytes: Int { context.ledger.allocatedBytes }
 

@@ -112,6 +112,7 @@ final class Lowering {
         case .solveNormalEquations(let operation):
             try isCPUClass ? solveNormalEquations(operation) : solveNormalEquationsGPU(operation)
         case .topK(let operation): try isCPUClass ? topK(operation) : topKGPU(operation)
+        case .network(let operation): try network(operation)
         case .assignNearest(let operation): try isCPUClass ? assignNearest(operation) : assignNearestGPU(operation)
         case .accumulateByLabel(let operation):
             try isCPUClass ? accumulateByLabel(operation) : accumulateByLabelGPU(operation)

@@ -51,6 +51,7 @@ extension OracleBackend {
                 try matrix(scores.a), try matrix(scores.b))
             try store(sums.values, to: scores.output)
         case .solveNormalEquations(let solve): try run(solve)
+        case .network(let operation): try run(operation)
         case .topK(let topK):
             let sums = Oracle.scores(
                 queries: try matrix(topK.queries), candidates: try matrix(topK.candidates),
@@ -128,7 +129,7 @@ extension OracleBackend {
 
     // MARK: Memory
 
-    private func load<Element>(_ matrix: Matrix, as type: Element.Type) throws(ComputeError) -> [Element] {
+    func load<Element>(_ matrix: Matrix, as type: Element.Type) throws(ComputeError) -> [Element] {
         let base = try address(of: matrix.storage).assumingMemoryBound(to: Element.self)
         var result: [Element] = []
         result.reserveCapacity(matrix.count)
@@ -139,7 +140,7 @@ extension OracleBackend {
         return result
     }
 
-    private func store<Element>(_ elements: [Element], to matrix: Matrix) throws(ComputeError) {
+    func store<Element>(_ elements: [Element], to matrix: Matrix) throws(ComputeError) {
         let base = try address(of: matrix.storage).assumingMemoryBound(to: Element.self)
         for row in 0..<matrix.rows {
             let start = base + matrix.offset + row * matrix.rowStride
@@ -147,20 +148,20 @@ extension OracleBackend {
         }
     }
 
-    private func store(_ result: OracleMatrix, to matrix: Matrix) throws(ComputeError) {
+    func store(_ result: OracleMatrix, to matrix: Matrix) throws(ComputeError) {
         try store(result.elements.map(Float.init), to: matrix)
     }
 
-    private func matrix(_ matrix: Matrix) throws(ComputeError) -> OracleMatrix {
+    func matrix(_ matrix: Matrix) throws(ComputeError) -> OracleMatrix {
         OracleMatrix(rows: matrix.rows, columns: matrix.columns, try load(matrix, as: Float.self))
     }
 
-    private func vector(_ matrix: Matrix?) throws(ComputeError) -> [Double]? {
+    func vector(_ matrix: Matrix?) throws(ComputeError) -> [Double]? {
         guard let matrix else { return nil }
         return try self.matrix(matrix).elements
     }
 
-    private func integers(_ matrix: Matrix) throws(ComputeError) -> [Int] {
+    func integers(_ matrix: Matrix) throws(ComputeError) -> [Int] {
         try load(matrix, as: Int32.self).map(Int.init)
     }
 

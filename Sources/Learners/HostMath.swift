@@ -17,8 +17,16 @@ func secondsSince1970() -> Int64 { Int64(time(nil)) }
 /// eˣ in double precision.
 func exponential(_ x: Double) -> Double { exp(x) }
 
+/// cos x in double precision.
+func cosine(_ x: Double) -> Double { cos(x) }
 /// Natural logarithm in double precision.
 func logarithm(_ x: Double) -> Double { log(x) }
+
+/// Arc sine in double precision.
+func arcsine(_ x: Double) -> Double { asin(min(max(x, -1), 1)) }
+
+/// Memory of the machine in bytes.
+func physicalMemoryBytes() -> Int { Int(sysconf(Int32(_SC_PHYS_PAGES))) * Int(sysconf(Int32(_SC_PAGESIZE))) }
 
 /// log(1 + x) in double precision, exact for small x.
 func logarithmOfOnePlus(_ x: Double) -> Double { log1p(x) }

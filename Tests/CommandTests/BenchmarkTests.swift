@@ -21,11 +21,16 @@ import Testing
         #expect(record["median_seconds"]?.number == (times[0] + times[1]) / 2)
     }
 
-    @Test func pacedRunsNeedALineEach() throws {
-        let result = try Program.shell(
-            #"printf '\n' | "$APUS" bench gemm --sizes 16 --device cpu --runs 2 --paced --json --quiet"#)
-        #expect(result.code != 0)
-        #expect(result.errors.contains("--paced"), "\(result)")
+    /// The end of standard input ends the runs, but one must have been.
+    @Test func theOtherProgramMayStopEarly() throws {
+        let flags = "bench gemm --sizes 16 --device cpu --runs 9 --paced --json --quiet"
+        let result = try Program.shell("printf '\\n\\n' | \"$APUS\" \(flags)")
+        #expect(result.code == 0, "\(result)")
+        let last = try #require(result.output.split(separator: "\n").last)
+        let record = try #require(try JSONText.object(in: String(last))["cases"]?.array?.first?.object)
+        #expect(record["runs"]?.number == 2 && record["samples"]?.array?.count == 2)
+        let nothing = try Program.shell("\"$APUS\" \(flags) < /dev/null")
+        #expect(nothing.code == 64 && nothing.errors.contains("--paced"), "\(nothing)")
     }
 
     /// The phases of reading are parts of the whole, and the file is that which was named.

@@ -93,6 +93,7 @@ enum CPUWorkload {
                         totals: stream.allocate(rows: 1, columns: k))
                 }
             }
+        default: try network(operation, on: stream)
         }
     }
 
@@ -140,7 +141,7 @@ enum CPUWorkload {
     }
 
     /// The bits of one output that `body` computes.
-    private static func one(
+    static func one(
         _ stream: Stream, _ rows: Int, _ columns: Int, _ body: (Matrix) throws -> Void
     ) throws -> [[UInt32]] {
         let output = try stream.allocate(rows: rows, columns: columns)
@@ -148,7 +149,7 @@ enum CPUWorkload {
         return [try stream.download(output, as: Float.self).map(\.bitPattern)]
     }
 
-    private static func values(_ rows: Int, _ columns: Int) -> HostMatrix {
+    static func values(_ rows: Int, _ columns: Int) -> HostMatrix {
         let matrix = HostMatrix(rows: rows, columns: columns)
         let random = Philox(seed: 11, stream: UInt64(rows))
         for index in 0..<matrix.storage.count { matrix.storage[index] = random.uniform(UInt64(index)) - 0.5 }

@@ -132,8 +132,26 @@ private final class SabotagedBackend: StreamBackend {
         case .observedScores(let x): (x.output, x.columnIndices)
         case .solveNormalEquations(let x): (x.solution, x.sparse.values)
         case .topK(let x): (x.indices, x.candidates)
+        case .network(let x): networkOperands(x)
         case .assignNearest(let x): (x.labels, x.points)
         case .accumulateByLabel(let x): (x.sums, x.points)
+        }
+    }
+
+    private func networkOperands(_ operation: NetworkOperation) -> (output: Matrix, input: Matrix?) {
+        switch operation {
+        case .activation(let x): (x.output, x.input)
+        case .activationGradient(let x): (x.inputGradient, x.values)
+        case .linearCombination(let x): (x.output, x.a)
+        case .softmaxCrossEntropy(let x): (x.gradient, x.labels)
+        case .elementLoss(let x): (x.gradient, x.targets)
+        case .addToTotal(let x): (x.total, x.input)
+        case .dropout(let x): (x.output, x.step)
+        case .layerNorm(let x): (x.output, x.gain)
+        case .layerNormGradient(let x): (x.products, x.gain)
+        case .optimizerStep(let x): (x.parameters, x.gradient)
+        case .updateRows(let x): (x.table, x.gradient)
+        case .perceptronSteps(let x): (x.parameters, x.controls)
         }
     }
 

@@ -37,7 +37,7 @@ private final class Counter: Sendable {
         let direct = try RecommenderTraining(
             interactions: interactions, options: options(iterations: 5), stream: try device.makeStream()
         ).run()
-        #expect(result.model.factors.items.isIdentical(to: direct.model.factors.items))
+        #expect(result.model.factors!.items.isIdentical(to: direct.model.factors!.items))
     }
 
     @Test func cancellingGivesACheckpoint() async throws {
@@ -67,7 +67,7 @@ private final class Counter: Sendable {
             resuming: state)
         let whole = try RecommenderTraining(interactions: interactions, options: goal, stream: stream).run()
         #expect(resumed.history.iterations == done + 2)
-        #expect(resumed.model.factors.users.isIdentical(to: whole.model.factors.users))
+        #expect(resumed.model.factors!.users.isIdentical(to: whole.model.factors!.users))
     }
 
     /// More trainings than cores, all waiting: a task on the cooperative threads still gets its turn.

@@ -27,7 +27,7 @@ import Testing
             interactions: interactions, options: options(feedback), stream: stream
         ).run().model
         let recommender = try FactorizationRecommender(
-            factors: model.factors, itemCounts: model.itemCounts,
+            factors: model.factors!, itemCounts: model.itemCounts,
             userDegrees: (0..<model.users.count).map { model.seen.range(ofRow: $0).count }, stream: stream)
         return (model, recommender, interactions)
     }
@@ -37,15 +37,15 @@ import Testing
     func foldingInATrainedUserIsOneMoreHalfStep(device: String, feedback: Feedback) throws {
         let (model, recommender, interactions) = try trained(feedback, device: device)
         let folded = try recommender.foldInUsers(interactions.byUser)
-        let reference = DenseReference(options: model.factors.options, mean: Double(model.factors.mean))
+        let reference = DenseReference(options: model.factors!.options, mean: Double(model.factors!.mean))
         let expected = reference.halfStep(
-            interactions.byUser, fixed: model.factors.items.rowsOfDoubles, otherSideCount: interactions.items.count)
+            interactions.byUser, fixed: model.factors!.items.rowsOfDoubles, otherSideCount: interactions.items.count)
         #expect(relativeDifference(folded.rowsOfDoubles, expected) < 1e-4)
         // Another iteration, from the same tables, begins with that half-step.
         let trainer = try FactorizationTrainer(
             data: try FactorizationData(
-                byUser: interactions.byUser, byItem: interactions.byItem, options: model.factors.options),
-            options: model.factors.options, stream: try TestDevices.stream(device), initial: model.factors)
+                byUser: interactions.byUser, byItem: interactions.byItem, options: model.factors!.options),
+            options: model.factors!.options, stream: try TestDevices.stream(device), initial: model.factors!)
         _ = try trainer.iterate()
         let users = try trainer.factors().users.rowsOfDoubles
         let norms = { (table: [[Double]]) in table.map { [$0.reduce(0) { $0 + $1 * $1 }.squareRoot()] } }
@@ -57,8 +57,8 @@ import Testing
         let (model, recommender, interactions) = try trained(feedback, device: device)
         let rows = interactions.byItem.selectingRows([3, 50, 7])
         let folded = try recommender.foldInItems(rows)
-        let expected = DenseReference(options: model.factors.options, mean: Double(model.factors.mean)).halfStep(
-            rows, fixed: model.factors.users.rowsOfDoubles, otherSideCount: interactions.users.count)
+        let expected = DenseReference(options: model.factors!.options, mean: Double(model.factors!.mean)).halfStep(
+            rows, fixed: model.factors!.users.rowsOfDoubles, otherSideCount: interactions.users.count)
         #expect(relativeDifference(folded.rowsOfDoubles, expected) < 1e-4)
     }
 
@@ -73,31 +73,32 @@ import Testing
         ).run()
         let heldOut = (0..<interactions.users.count).filter { split.trainingByUser.range(ofRow: $0).isEmpty }
         #expect(heldOut.count >= 20)
-        let users = result.model.factors.users.rowsOfDoubles
+        let users = result.model.factors!.users.rowsOfDoubles
         for user in heldOut {
             #expect(users[user].allSatisfy(\.isFinite) && users[user].contains { $0 != 0 }, "user \(user)")
         }
-        let expected = DenseReference(options: options.factorization, mean: Double(result.model.factors.mean)).halfStep(
-            interactions.byUser.selectingRows(heldOut.map { Int32($0) }),
-            fixed: result.model.factors.items.rowsOfDoubles,
-            otherSideCount: (0..<interactions.items.count).count { !split.trainingByItem.range(ofRow: $0).isEmpty })
+        let expected = DenseReference(options: options.factorization, mean: Double(result.model.factors!.mean))
+            .halfStep(
+                interactions.byUser.selectingRows(heldOut.map { Int32($0) }),
+                fixed: result.model.factors!.items.rowsOfDoubles,
+                otherSideCount: (0..<interactions.items.count).count { !split.trainingByItem.range(ofRow: $0).isEmpty })
         #expect(relativeDifference(heldOut.map { users[$0] }, expected) < 1e-4)
     }
 
     @Test(arguments: Feedback.allCases)
     func explanationsAddUp(feedback: Feedback) throws {
         let (model, recommender, _) = try trained(feedback, device: "cpu")
-        let reference = DenseReference(options: model.factors.options, mean: Double(model.factors.mean))
+        let reference = DenseReference(options: model.factors!.options, mean: Double(model.factors!.mean))
         for user in [0, 17, 120] {
             let history = model.history(of: user)
             let folded = try recommender.foldInUsers(model.seen.selectingRows([Int32(user)])).rowsOfDoubles[0]
             for item in [Int32(0), 33, 119] {
                 let parts = try recommender.explain(item: item, history: history)
                 let sum = parts.reduce(0) { $0 + $1.contribution }
-                let vector = model.factors.items.rowsOfDoubles[Int(item)]
+                let vector = model.factors!.items.rowsOfDoubles[Int(item)]
                 var score = reference.predict(folded, vector)
                 if feedback == .explicit {
-                    score -= reference.mean + reference.scale * vector[model.factors.options.factors]
+                    score -= reference.mean + reference.scale * vector[model.factors!.options.factors]
                 }
                 let size = parts.reduce(0) { $0 + abs($1.contribution) }
                 #expect(abs(sum - score) < 1e-3 * max(abs(score), 0.1 * size), "\(sum), score \(score)")

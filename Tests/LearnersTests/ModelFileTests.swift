@@ -49,9 +49,9 @@ import Testing
         let model = try Self.small(feedback)
         try model.save(to: folder.file("a.apus"))
         let loaded = try RecommenderModel(path: folder.file("a.apus"))
-        #expect(loaded.factors.users.isIdentical(to: model.factors.users))
-        #expect(loaded.factors.items.isIdentical(to: model.factors.items))
-        #expect(loaded.factors.mean == model.factors.mean && loaded.factors.options == model.factors.options)
+        #expect(loaded.factors!.users.isIdentical(to: model.factors!.users))
+        #expect(loaded.factors!.items.isIdentical(to: model.factors!.items))
+        #expect(loaded.factors!.mean == model.factors!.mean && loaded.factors!.options == model.factors!.options)
         #expect(loaded.users.strings == model.users.strings && loaded.items.strings == model.items.strings)
         #expect(loaded.itemTitles?.strings == model.itemTitles?.strings && loaded.title(of: 3).contains("«é»"))
         #expect(loaded.seen.values.array == model.seen.values.array)
@@ -127,7 +127,7 @@ import Testing
                 let model = try RecommenderModel(path: path)
                 loaded += 1
                 let recommender = try FactorizationRecommender(
-                    factors: model.factors, itemCounts: model.itemCounts,
+                    factors: model.factors!, itemCounts: model.itemCounts,
                     userDegrees: (0..<model.users.count).map { model.seen.range(ofRow: $0).count }, stream: stream)
                 guard model.users.count > 0, model.items.count > 0 else { continue }
                 let top = try recommender.topItems(
@@ -151,10 +151,10 @@ import Testing
         let temporary = TemporaryFolder()
         let folder = environment("APUS_WRITE_FIXTURES") ?? temporary.path
         for feedback in Feedback.allCases {
-            let path = "\(folder)/\(feedback.rawValue)-v\(RecommenderModel.formatVersion).apus"
+            let path = "\(folder)/\(feedback.rawValue)-v\(FactorizationFactors.formatVersion).apus"
             try Self.small(feedback).save(to: path)
             let model = try RecommenderModel(path: path)
-            let figures = (0..<4).map { model.factors.predict(user: $0 * 9, item: $0 * 7) }
+            let figures = (0..<4).map { model.factors!.predict(user: $0 * 9, item: $0 * 7) }
             if folder != temporary.path { print(path, figures) }
             #expect(try readBytes(path).count < 20_000)
         }
@@ -170,9 +170,9 @@ import Testing
         #expect(model.users.count == 40 && model.items.count == 24 && model.seen.entryCount == 400)
         #expect(model.users[0] == "u0" && model.title(of: 0) == "Title of \(model.items[0]) – «é»")
         #expect(model.provenance.iterations == 3 && model.provenance.split?.kind == .users)
-        #expect(model.factors.options.confidence == .log && model.factors.options.factors == 4)
+        #expect(model.factors!.options.confidence == .log && model.factors!.options.factors == 4)
         for (place, expected) in predictions.enumerated() {
-            #expect(abs(model.factors.predict(user: place * 9, item: place * 7) - expected) < 1e-9)
+            #expect(abs(model.factors!.predict(user: place * 9, item: place * 7) - expected) < 1e-9)
         }
     }
 }

@@ -39,20 +39,20 @@ import Testing
         let later = try Interactions(users: ["u3", "new", "new"], items: ["i5", "i5", "i7"], values: [2, 4, 5])
         let (new, counts) = try old.foldingIn(later, stream: try TestDevices.stream(device))
         #expect(counts.newUsers == 1 && counts.newItems == 0 && counts.updatedUsers == 1)
-        #expect(new.users.count == old.users.count + 1 && new.factors.items.isIdentical(to: old.factors.items))
+        #expect(new.users.count == old.users.count + 1 && new.factors!.items.isIdentical(to: old.factors!.items))
         let changed = try #require(old.users.index(of: "u3"))
         for user in 0..<old.users.count {
-            let same = old.factors.users.row(user).elementsEqual(new.factors.users.row(user))
+            let same = old.factors!.users.row(user).elementsEqual(new.factors!.users.row(user))
             #expect(same == (user != changed), "user \(user)")
         }
         // The new row is that of an exact solve of its history.
         let recommender = try FactorizationRecommender(
-            factors: old.factors, itemCounts: old.itemCounts,
+            factors: old.factors!, itemCounts: old.itemCounts,
             userDegrees: (0..<old.seen.rows).map { old.seen.range(ofRow: $0).count },
             stream: try TestDevices.stream(device))
         let row = Int32(old.users.count)
         let solved = try recommender.foldInUsers(new.seen.selectingRows([row]))
-        let difference = relativeDifference(solved.rowsOfDoubles, [new.factors.users.row(Int(row)).map { Double($0) }])
+        let difference = relativeDifference(solved.rowsOfDoubles, [new.factors!.users.row(Int(row)).map { Double($0) }])
         #expect(difference < 1e-5, "\(difference)")
         // A pair that was there adds up, another one is added.
         let before = old.history(of: changed).reduce(0) { $0 + $1.value }
@@ -70,14 +70,14 @@ import Testing
         #expect(counts.newItems == 1 && counts.newUsers == 1 && counts.updatedUsers == 60)
         let novelty = try #require(new.items.index(of: "novelty"))
         func score(_ user: String) throws -> Double {
-            new.factors.predict(user: try #require(new.users.index(of: user)), item: novelty)
+            new.factors!.predict(user: try #require(new.users.index(of: user)), item: novelty)
         }
         for pair in 0..<10 {
             let (even, odd) = (try score("u\(140 + 2 * pair)"), try score("u\(141 + 2 * pair)"))
             #expect(even > 2 * abs(odd), "even \(even), odd \(odd)")
         }
         let recommender = try FactorizationRecommender(
-            factors: new.factors, itemCounts: new.itemCounts,
+            factors: new.factors!, itemCounts: new.itemCounts,
             userDegrees: (0..<new.seen.rows).map { new.seen.range(ofRow: $0).count }, stream: stream)
         let stranger = Int32(try #require(new.users.index(of: "stranger")))
         let top = try recommender.topItems(

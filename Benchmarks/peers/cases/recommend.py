@@ -45,14 +45,14 @@ def recommend(record):
         with threadpool_limits(THREADS, "blas"):
             answer["top"] = model.recommend(everyone, seen, N=10, filter_already_liked_items=True)
     peer()
-    ours = Paced("recommend", "--model", path, "--count", 10, devices=devices())
-    theirs = in_turns(timed(peer), ours.round)[0]
-    record.speed(f"{len(users)} users, {len(items)} items", ours.seconds["cpu"], theirs, version("implicit"),
-                 target=3.0)
-    for device in ours.devices[1:]:
-        record.speed(f"{len(users)} users, {len(items)} items", ours.seconds[device], ours.seconds["cpu"],
-                     "our CPU device", device=device)
-    record.details["differing"] = {x["device"]: x["max_deviation"] for x in ours.result["cases"]}
+    paced = Paced("recommend", "--model", path, "--count", 10, devices=devices())
+    theirs = in_turns(timed(peer), paced.round, record=record)[0]
+    seconds = paced.seconds
+    record.speed(f"{len(users)} users, {len(items)} items", seconds["cpu"], theirs, version("implicit"), target=3.0)
+    for device in paced.devices[1:]:
+        record.speed(f"{len(users)} users, {len(items)} items", seconds[device], seconds["cpu"], "our CPU device",
+                     device=device)
+    record.details["differing"] = {x["device"]: x["max_deviation"] for x in paced.result["cases"]}
     # The same lists? Every hundredth user is looked up through the command.
     sample = everyone[::100]
     lists = apus("recommend", "--model", path, "--user", ",".join(str(users[u]) for u in sample), "--count", 10,

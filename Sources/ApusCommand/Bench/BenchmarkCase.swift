@@ -6,8 +6,9 @@ import Devices
 /// All benchmarks, in the order in which `apus bench all` runs them. A new one is registered here and nowhere else.
 enum BenchmarkCases {
     static let all: [any BenchmarkCase.Type] = [
-        GemmBenchmark.self, ALSBenchmark.self, KMeansBenchmark.self, TopKBenchmark.self, ReadBenchmark.self,
-        RecommendBenchmark.self, LearnerBenchmark.self, TransferBenchmark.self,
+        GemmBenchmark.self, ALSBenchmark.self, KMeansBenchmark.self, TopKBenchmark.self, NeighborsBenchmark.self,
+        ReadBenchmark.self,
+        RecommendBenchmark.self, LearnerBenchmark.self, NetBenchmark.self, TransferBenchmark.self,
     ]
 }
 
@@ -104,7 +105,7 @@ struct BenchmarkDevice {
         let intensity = operations / bytes
         return BenchmarkRecord(
             benchmark: benchmark, subject: subject, origin: origin, sizes: sizes, settings: settings,
-            runs: samples.count, medianSeconds: samples.median, quartiles: samples.quartiles,
+            runs: samples.count, samples: samples.all, medianSeconds: samples.median, quartiles: samples.quartiles,
             gflops: operations > 0 ? gflops : nil, gigabytesPerSecond: rate,
             operationsPerByte: operations > 0 ? intensity : nil,
             percentOfLimit: percentOfLimit ?? (100 * gflops / limits.roof(operationsPerByte: intensity)),

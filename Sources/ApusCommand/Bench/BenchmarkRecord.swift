@@ -84,6 +84,8 @@ struct BenchmarkRecord: Decodable {
     /// Other settings by name, the solver for example.
     let settings: [String: String]
     let runs: Int
+    /// Seconds of every run, in order; empty in records of older versions.
+    let samples: [Double]
     let medianSeconds: Double
     /// First and third quartile.
     let quartiles: [Double]
@@ -106,7 +108,7 @@ struct BenchmarkRecord: Decodable {
     let loss: Double?
 
     enum CodingKeys: String, CodingKey {
-        case benchmark, subject, sizes, settings, runs, quartiles, gflops, launches, loss
+        case benchmark, subject, sizes, settings, runs, samples, quartiles, gflops, launches, loss
         case medianSeconds = "median_seconds"
         case gigabytesPerSecond = "gigabytes_per_second"
         case operationsPerByte = "operations_per_byte"
@@ -133,7 +135,8 @@ struct BenchmarkRecord: Decodable {
             ("benchmark", .string(benchmark)), ("subject", .string(subject)), ("device", .string(origin.device)),
             ("sizes", .object(sizes.sorted { $0.key < $1.key }.map { ($0.key, .integer($0.value)) })),
             ("settings", .object(settings.sorted { $0.key < $1.key }.map { ($0.key, .string($0.value)) })),
-            ("runs", .integer(runs)), ("median_seconds", .number(medianSeconds)),
+            ("runs", .integer(runs)), ("samples", .array(samples.map { .number($0) })),
+            ("median_seconds", .number(medianSeconds)),
             ("quartiles", .array(quartiles.map { .number($0) })), ("gflops", number(gflops)),
             ("gigabytes_per_second", number(gigabytesPerSecond)),
             ("operations_per_byte", number(operationsPerByte)), ("percent_of_limit", number(percentOfLimit)),
@@ -161,6 +164,7 @@ extension BenchmarkRecord {
         sizes = try values.decode([String: Int].self, forKey: .sizes)
         settings = try values.decode([String: String].self, forKey: .settings)
         runs = try values.decode(Int.self, forKey: .runs)
+        samples = try values.decodeIfPresent([Double].self, forKey: .samples) ?? []
         medianSeconds = try values.decode(Double.self, forKey: .medianSeconds)
         quartiles = try values.decode([Double].self, forKey: .quartiles)
         gflops = try values.decodeIfPresent(Double.self, forKey: .gflops)

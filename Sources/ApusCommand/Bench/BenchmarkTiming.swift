@@ -3,11 +3,14 @@ import Core
 
 /// Times of equal runs.
 struct Samples {
+    /// In the order in which they were taken.
+    let all: [Double]
     private let sorted: [Double]
 
     /// At least one time, in seconds.
     init(_ seconds: [Double]) {
         precondition(!seconds.isEmpty)
+        all = seconds
         sorted = seconds.sorted()
     }
 
@@ -51,11 +54,14 @@ enum BenchmarkTiming {
     /// all of them alike. Each answers the seconds of one run. With `--paced` another program takes its turns as well.
     static func takingTurns(_ flags: BenchmarkFlags, _ bodies: [() throws -> Double]) throws -> [Samples] {
         var times = [[Double]](repeating: [], count: bodies.count)
-        for run in 0..<flags.runs {
+        rounds: for run in 0..<flags.runs {
             for (place, body) in bodies.enumerated() {
                 if run >= runsOfLong, times[place][0] > longRunSeconds, !flags.paced { continue }
                 try Interruption.check()
-                if flags.paced { try Pace.wait(place) }
+                if flags.paced, !Pace.wait(place) {
+                    guard run > 0 else { throw ValidationError("--paced: standard input ended before the first run") }
+                    break rounds
+                }
                 let seconds = try body()
                 if flags.paced { Pace.report(place, seconds) }
                 times[place].append(seconds)
@@ -66,14 +72,13 @@ enum BenchmarkTiming {
 }
 
 /// The conversation of `--paced` by which another program and this one take turns: `ready N` when the run on the N-th
-/// device can begin, a line on standard input to begin it, `seconds N S` when it is done.
+/// device can begin, a line on standard input to begin it, `seconds N S` when it is done. The end of standard input
+/// ends the runs before their number is full.
 private enum Pace {
-    static func wait(_ place: Int) throws {
+    static func wait(_ place: Int) -> Bool {
         Output.line("ready \(place)")
         Output.finish()
-        guard readLine() != nil else {
-            throw ValidationError("--paced: standard input ended before the last run")
-        }
+        return readLine() != nil
     }
 
     static func report(_ place: Int, _ seconds: Double) {

@@ -74,7 +74,10 @@ struct RecommendBenchmark: BenchmarkCase {
     private func subject() throws -> (FactorizationFactors, HostSparseMatrix) {
         if let model {
             let read = try RecommenderModel(path: model)
-            return (read.factors, read.seen)
+            guard let factors = read.factors else {
+                throw DataError("this times models of kind `als`, not `\(read.kind)`", file: model)
+            }
+            return (factors, read.seen)
         }
         let seen = SyntheticPattern.make(users: users, items: items, interactions: interactionCount)
         var options = FactorizationOptions()

@@ -12,22 +12,29 @@ struct ExportCommand: ParsableCommand {
             users.csv and items.csv) or as CSV with the identifier in the first column.
             """)
 
-    enum Format: String, ExpressibleByArgument, CaseIterable { case npy, csv }
+    enum Format: String, ExpressibleByArgument, CaseIterable { case npy, csv, onnx, safetensors }
 
     @Option(help: "The model file.")
     var model: String
-    @Option(help: "npy or csv.")
+    @Option(help: "npy or csv for factors; onnx or safetensors (weights as a PyTorch state_dict) for networks.")
     var format = Format.npy
-    @Option(help: "Folder to write into; it must exist.")
+    @Option(help: "Folder to write into, which must exist; for networks the file.")
     var output: String
     @OptionGroup var global: GlobalOptions
 
     func run() throws {
+        if try SafetensorsFile(path: model).metadata["apus_kind"] == NetworkLearner.kind { return try exportNetwork() }
+        guard format == .npy || format == .csv else {
+            throw ParameterError("format", "\(format.rawValue) is for networks; factors go to npy or csv")
+        }
         try OutputFolder.check(output + "/x")
         let model = try RecommenderModel(path: model)
+        guard let factors = model.factors else {
+            throw DataError("a model of kind `\(model.kind)` has no factor tables to export", file: self.model)
+        }
         var written: [String] = []
         for (side, table, names) in [
-            ("user", model.factors.users, model.users), ("item", model.factors.items, model.items),
+            ("user", factors.users, model.users), ("item", factors.items, model.items),
         ] {
             let path = "\(output)/\(side)_factors.\(format.rawValue)"
             switch format {
@@ -39,7 +46,7 @@ struct ExportCommand: ParsableCommand {
                         ? [names[row], side == "item" ? model.itemTitles?[row] ?? "" : ""] : nil
                 }
                 written.append(list)
-            case .csv:
+            default:
                 try writeRows(to: path, header: [side] + (0..<table.columns).map { "factor_\($0)" }) { row in
                     row < names.count ? [names[row]] + table.row(row).map { "\($0)" } : nil
                 }
@@ -50,6 +57,25 @@ struct ExportCommand: ParsableCommand {
             Output.json(.object([("files", .array(written.map { .string($0) }))]))
         } else {
             for path in written { Output.line(path) }
+        }
+    }
+
+    private func exportNetwork() throws {
+        try OutputFolder.check(output)
+        let model = try TableModel(path: self.model)
+        guard let network = model.pipeline.predictor as? NetworkPredictor else {
+            throw DataError("the model holds no network", file: self.model)
+        }
+        switch format {
+        case .onnx: try network.writeONNX(to: output, columns: model.pipeline.recipe.features.map(\.name))
+        case .safetensors: try network.writeWeights(to: output)
+        case .npy, .csv:
+            throw ParameterError("format", "\(format.rawValue) is for factors; networks go to onnx or safetensors")
+        }
+        if global.json {
+            Output.json(.object([("files", .array([.string(output)]))]))
+        } else {
+            Output.line(output)
         }
     }
 

@@ -23,23 +23,17 @@ struct InspectCommand: ParsableCommand {
         if try SavedModel(path: file) == .table { return try TableInspection(path: file, global: global).run() }
         let model = try RecommenderModel(path: file)
         let tensors = try SafetensorsFile(path: file).tensors
-        let (options, provenance) = (model.factors.options, model.provenance)
+        let provenance = model.provenance
         let created = Date(timeIntervalSince1970: Double(provenance.createdAt)).formatted(.iso8601)
-        let members: [(String, JSONValue)] = [
-            ("kind", .string(RecommenderModel.kind)), ("apus_version", .string(provenance.apusVersion)),
+        var members: [(String, JSONValue)] = [
+            ("kind", .string(model.kind)), ("apus_version", .string(provenance.apusVersion)),
             ("created", .string(created)), ("device", .string(provenance.device)),
             ("threads", .integer(provenance.threads)), ("users", .integer(model.users.count)),
             ("items", .integer(model.items.count)), ("interactions", .integer(model.seen.entryCount)),
-            ("titles", .bool(model.itemTitles != nil)), ("feedback", .string(options.feedback.rawValue)),
-            ("factors", .integer(options.factors)), ("iterations", .integer(provenance.iterations)),
-            ("solver", .string(options.solver.rawValue)),
-            ("regularization", .number(Double(options.regularization))),
-            ("regularization_exponent", .number(Double(options.regularizationExponent))),
-            ("unobserved_weight", .number(Double(options.unobservedWeight))),
-            ("confidence", .string(options.confidence.rawValue)),
-            ("bias_regularization", .number(Double(options.biasRegularization))),
-            ("seed", .integer(Int(truncatingIfNeeded: options.seed))),
-            ("mean", .number(Double(model.factors.mean))),
+            ("titles", .bool(model.itemTitles != nil)), ("iterations", .integer(provenance.iterations)),
+        ]
+        members += model.learned.facts.map { ($0.name, JSONValue($0.value)) }
+        members += [
             ("split", .optional(provenance.split?.kind.rawValue)), ("refitted", .bool(provenance.refitted)),
             ("data_bytes", provenance.fingerprint.map { .integer($0.byteCount) } ?? .null),
             ("data_hash", .optional(provenance.fingerprint?.hash)),
@@ -85,5 +79,17 @@ struct InspectCommand: ParsableCommand {
     private func plain(_ value: JSONValue) -> String {
         if case .string(let text) = value { return text }
         return value.text
+    }
+}
+
+extension JSONValue {
+    /// A parameter of a model.
+    init(_ fact: ModelFact) {
+        switch fact {
+        case .text(let text): self = .string(text)
+        case .integer(let value): self = .integer(value)
+        case .number(let value): self = .number(value)
+        case .flag(let value): self = .bool(value)
+        }
     }
 }

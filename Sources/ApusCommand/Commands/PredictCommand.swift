@@ -55,6 +55,15 @@ struct PredictCommand: ParsableCommand {
                 modelPath: model, data: data, top: top, identifier: identifier, output: output, global: global
             ).run()
         }
+        if kind == .clusters {
+            guard reasons == 0, top == nil else {
+                throw ValidationError("--reasons and --top need a model that predicts a column")
+            }
+            return try ClusterPrediction(
+                modelPath: model, data: data, identifier: identifier, output: output, device: deviceOption,
+                global: global
+            ).run()
+        }
         if kind == .table {
             return try TablePrediction(
                 modelPath: model, data: data, top: top, identifier: identifier, reasons: reasons, output: output,
@@ -78,11 +87,15 @@ struct PredictCommand: ParsableCommand {
         let indices = requested.map { pair in
             (session.model.users.index(of: pair.user), session.model.items.index(of: pair.item))
         }
-        let scores = try session.recommender.predict(
-            users: indices.map { Int32($0.0 ?? -1) }, items: indices.map { Int32($0.1 ?? -1) })
+        let known = indices.indices.filter { indices[$0].0 != nil && indices[$0].1 != nil }
+        let found = try session.recommender.predict(
+            users: known.map { Int32(indices[$0].0!) }, items: known.map { Int32(indices[$0].1!) })
+        var scores = [Float](repeating: .nan, count: indices.count)
+        for (place, score) in zip(known, found) { scores[place] = score }
         func reason(_ place: Int) -> String {
             if indices[place].0 == nil { return "unknown user" }
-            return indices[place].1 == nil ? "unknown item" : ""
+            if indices[place].1 == nil { return "unknown item" }
+            return scores[place].isFinite ? "" : "no evidence"
         }
         if let output {
             let file = try AtomicFile(path: output)

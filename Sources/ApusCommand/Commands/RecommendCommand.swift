@@ -73,7 +73,9 @@ struct RecommendCommand: ParsableCommand {
                 rows: 1, columns: session.model.items.count, entries: history.map { (0, Int($0), 1) })
             let top = try session.recommender.topItems(
                 for: .histories(matrix), count: count, exclusions: includeSeen ? nil : matrix, filter: filter)
-            return [Answer(user: "new user", remark: nil, items: top.row(0), history: history.map { ($0, 1) })]
+            return [
+                answer("new user", top.row(0), history: history.map { ($0, 1) }, try popular(session, filter, history))
+            ]
         }
         let names =
             allUsers
@@ -86,24 +88,46 @@ struct RecommendCommand: ParsableCommand {
                 ? nil
                 : known.count == session.model.users.count && allUsers
                     ? session.model.seen : session.model.seen.selectingRows(known), filter: filter)
-        let popular = try PopularItems(counts: session.itemCounts).topItems(
-            for: .users([0]), count: count, exclusions: nil, filter: filter)
+        let popular = try popular(session, filter, [])
         var answers: [Answer] = []
         var place = 0
         for name in names {
             try Interruption.check()
             guard let index = session.model.users.index(of: name) else {
                 answers.append(
-                    Answer(user: name, remark: "unknown user: popular items", items: popular.row(0), history: []))
+                    Answer(user: name, remark: "unknown user: popular items", items: popular, history: []))
                 continue
             }
-            answers.append(
-                Answer(
-                    user: name, remark: nil, items: top.row(place),
-                    history: explain ? session.model.history(of: index) : []))
+            let row = top.row(place)
             place += 1
+            if row.isEmpty {
+                let history = session.model.history(of: index).map(\.item)
+                answers.append(answer(name, row, history: [], try self.popular(session, filter, history)))
+            } else {
+                answers.append(answer(name, row, history: explain ? session.model.history(of: index) : [], []))
+            }
         }
         return answers
+    }
+
+    /// What the model says, or popular items when nothing that it learned speaks for any.
+    private func answer(
+        _ user: String, _ items: [(item: Int32, score: Float)], history: [(item: Int32, value: Float)],
+        _ popular: [(item: Int32, score: Float)]
+    ) -> Answer {
+        items.isEmpty
+            ? Answer(user: user, remark: "nothing to go by: popular items", items: popular, history: [])
+            : Answer(user: user, remark: nil, items: items, history: history)
+    }
+
+    private func popular(
+        _ session: ModelSession, _ filter: ItemFilter, _ history: [Int32]
+    ) throws -> [(item: Int32, score: Float)] {
+        let exclusions = HostSparseMatrix(
+            rows: 1, columns: session.model.items.count, entries: history.map { (0, Int($0), 1) })
+        return try PopularItems(counts: session.itemCounts).topItems(
+            for: .histories(exclusions), count: count, exclusions: includeSeen ? nil : exclusions, filter: filter
+        ).row(0)
     }
 
     private func show(_ answer: Answer, _ session: ModelSession) throws {

@@ -17,6 +17,9 @@ struct ResumeCommand: ParsableCommand {
     var device: String?
 
     func run() throws {
+        if try SafetensorsFile(path: checkpoint).metadata["apus_kind"] == NetworkCheckpoint.kind {
+            return try resumeNetwork()
+        }
         let state = try FactorizationCheckpoint(path: checkpoint)
         guard let stored = state.request["arguments"] else {
             throw DataError("the checkpoint was not written by `apus train`", file: checkpoint)
@@ -26,6 +29,18 @@ struct ResumeCommand: ParsableCommand {
             throw DataError("the checkpoint holds a command that can't be resumed", file: checkpoint)
         }
         if let device { command.deviceOption.device = device }
+        if command.checkpoint == nil { command.checkpoint = checkpoint }
+        try command.run(resuming: state, arguments: arguments)
+    }
+
+    private func resumeNetwork() throws {
+        let state = try NetworkCheckpoint(path: checkpoint)
+        let stored = state.request["arguments"] ?? ""
+        let arguments = stored.split(separator: "\u{1F}", omittingEmptySubsequences: false).map(String.init)
+        guard var command = try ApusCommand.parseAsRoot(arguments) as? TrainNetCommand else {
+            throw DataError("the checkpoint was not written by `apus train net`", file: checkpoint)
+        }
+        if let device { command.training.deviceOption.device = device }
         if command.checkpoint == nil { command.checkpoint = checkpoint }
         try command.run(resuming: state, arguments: arguments)
     }

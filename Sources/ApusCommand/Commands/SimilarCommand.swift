@@ -5,27 +5,61 @@ import Learners
 /// `apus similar`
 struct SimilarCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "similar", abstract: "Find the items or users most similar to one, by cosine of the factors.")
+        commandName: "similar",
+        abstract: "Find the items or users most similar to one, the neighbors of all, or the nearest vectors.",
+        discussion: """
+            With --model, as the model sees them: by the cosine of factors or attributes, by neighbors, by weights. \
+            With --interactions, straight from the data: the --count neighbors of every user or item, or of one. \
+            Among vectors (--vectors, --index): exact, with --queries or for every row.
+
+            """ + SimilarityFlags.discussion)
 
     @Option(help: "The model file.")
-    var model: String
+    var model: String?
     @Option(help: "An item.")
     var item: String?
     @Option(help: "A user.")
     var user: String?
     @Option(help: "How many.")
     var count = 10
+    @OptionGroup var vectors: SimilarVectorFlags
+    @OptionGroup var rows: SimilarRowsFlags
+    @Option(help: "Write a CSV file (user or item,rank,neighbor,similarity) instead of printing; not with --model.")
+    var output: String?
+    @OptionGroup var reading: ReadingFlags
     @OptionGroup var deviceOption: DeviceOption
     @OptionGroup var global: GlobalOptions
 
     func validate() throws {
         guard count >= 1 else { throw ValidationError("--count must be 1 or more, not \(count)") }
-        guard (item != nil) != (user != nil) else { throw ValidationError("give --item or --user") }
+        guard [model, rows.interactions, vectors.vectors, vectors.index].compactMap({ $0 }).count == 1 else {
+            throw ValidationError("give one of --model, --interactions, --vectors and --index")
+        }
+        if model != nil {
+            guard (item != nil) != (user != nil) else { throw ValidationError("give --item or --user") }
+            guard output == nil else { throw ValidationError("--output goes with --interactions and vectors") }
+        } else if rows.interactions != nil {
+            guard item == nil || rows.between == .items, user == nil || rows.between == .users else {
+                throw ValidationError("--user goes with --between users, --item with --between items")
+            }
+        } else {
+            guard item == nil, user == nil else { throw ValidationError("--item and --user are not for vectors") }
+        }
     }
 
     func run() throws {
+        guard let model else {
+            guard rows.interactions != nil else {
+                return try VectorSimilarityRun(
+                    flags: vectors, count: count, output: output, device: deviceOption, global: global
+                ).run()
+            }
+            return try rows.run(
+                rows.interactions ?? "", of: item ?? user, count: count, output: output, reading: reading,
+                deviceOption: deviceOption, global: global)
+        }
         let session = try ModelSession(path: model, device: deviceOption, global: global)
-        let side: FactorizationRecommender.Side = item != nil ? .items : .users
+        let side: RecommenderSide = item != nil ? .items : .users
         let row = try item.map(session.item) ?? session.user(user ?? "")
         let found = try session.recommender.similar(side, to: [row], count: count).row(0)
         func name(_ row: Int32) -> String {

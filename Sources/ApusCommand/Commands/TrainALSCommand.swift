@@ -134,6 +134,9 @@ struct TrainALSCommand: ParsableCommand {
         try factorization(hasValues: true).validate()
         try OutputFolder.check(output)
         let warmModel = try warmStart.map { try RecommenderModel(path: $0) }
+        if let warmModel, warmModel.factors == nil {
+            throw DataError("a warm start needs a model of kind `als`, not `\(warmModel.kind)`", file: warmStart)
+        }
         MemoryMeter.start()
         let progress = ProgressDisplay(quiet: global.quiet)
         let started = monotonicSeconds()

@@ -4,8 +4,11 @@ struct TrainCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "train", abstract: "Train a model from a file.",
         subcommands: [
-            TrainALSCommand.self, TrainLinearCommand.self, TrainLogisticCommand.self, TrainSVMCommand.self,
-            TrainNaiveBayesCommand.self, TrainNeighboursCommand.self, TrainKMeansCommand.self,
+            TrainALSCommand.self, TrainNeighborsCommand.self, TrainEASECommand.self, TrainBPRCommand.self,
+            TrainWARPCommand.self, TrainContentCommand.self, TrainPopularCommand.self, TrainHybridCommand.self,
+            TrainLinearCommand.self, TrainLogisticCommand.self, TrainSVMCommand.self,
+            TrainNaiveBayesCommand.self, TrainNeighboursCommand.self, TrainNetCommand.self, TrainKMeansCommand.self,
+            TrainDensityCommand.self,
             TrainTreeCommand.self, TrainForestCommand.self, TrainBoostingCommand.self, TrainIsolationForestCommand.self,
         ])
 }

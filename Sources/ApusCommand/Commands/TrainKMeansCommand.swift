@@ -15,8 +15,7 @@ struct TrainKMeansCommand: ParsableCommand {
             farthest from its centre. With a tolerance of 0 it ends when no centre moves, or after --iterations.
             """)
 
-    @Option(help: "The points: a NumPy file (.npy) of rows × columns.")
-    var data: String
+    @OptionGroup var points: PointsFlags
     @Option(help: "Number of clusters.")
     var clusters = 8
     @Option(help: "Most passes over the points.")
@@ -27,6 +26,10 @@ struct TrainKMeansCommand: ParsableCommand {
     var restarts = 1
     @Option(help: "How the first centres are chosen: auto, k-means++, k-means|| or random.")
     var start = KMeansStart.auto
+    @Option(name: .customLong("mini-batch"), help: "Rows of a batch drawn for each iteration; 0 for all rows.")
+    var miniBatch = 0
+    @Flag(help: "Read a NumPy file block by block in every pass (done anyway when it exceeds --memory-limit).")
+    var streamed = false
     @Option(name: .customLong("initial-centers"), help: "The first centres: a NumPy file of clusters × columns.")
     var initialCenters: String?
     @Option(help: "A NumPy file with a weight for each point.")
@@ -35,12 +38,16 @@ struct TrainKMeansCommand: ParsableCommand {
     var distance = ClusterDistance.euclidean
     @Option(help: "Seed of everything random.")
     var seed: UInt64 = 42
-    @Option(help: "Write the cluster of every point to this NumPy file (int32).")
+    @Option(help: "Write the cluster of every row to this file: CSV, or NumPy (.npy).")
     var labels: String?
     @Option(help: "The model file to write.")
     var output: String
     @OptionGroup var deviceOption: DeviceOption
     @OptionGroup var global: GlobalOptions
+
+    func validate() throws {
+        guard points.data != nil else { throw ValidationError("give --data") }
+    }
 
     private var options: KMeansOptions {
         var options = KMeansOptions()
@@ -50,6 +57,7 @@ struct TrainKMeansCommand: ParsableCommand {
         options.restarts = restarts
         options.start = start
         options.distance = distance
+        options.miniBatch = miniBatch
         options.seed = seed
         return options
     }
@@ -61,9 +69,14 @@ struct TrainKMeansCommand: ParsableCommand {
         let began = monotonicSeconds()
         let device = try deviceOption.open(global)
         let stream = try device.makeStream()
-        let file = try NumPyFile(path: data)
-        let points = try file.matrix()
+        let data = points.data ?? ""
         let centers = try initialCenters.map { try NumPyFile(path: $0).matrix() }
+        if try streams(data) {
+            return try trainStreamed(data, centers, device, stream, began)
+        }
+        let input = try points.read(data)
+        let points = input.matrix
+        if let remark = input.remark { global.remark(remark) }
         let pointWeights = try weights.map { path -> [Float] in
             let matrix = try NumPyFile(path: path).matrix()
             guard matrix.rows == points.rows, matrix.columns == 1 else {
@@ -86,8 +99,10 @@ struct TrainKMeansCommand: ParsableCommand {
         var provenance = ModelProvenance()
         provenance.describe(device, arguments: Array(CommandLine.arguments.dropFirst()))
         provenance.iterations = result.iterations
-        try SegmentModel(result: result, options: options, features: nil, provenance: provenance).save(to: output)
-        if let labels { try NumPyFile.write(result.labels, to: labels) }
+        try SegmentModel(
+            result: result, options: options, features: input.names, recipe: input.recipe, provenance: provenance
+        ).save(to: output)
+        if let labels { try LabelFile.write(result.labels, input: input, to: labels) }
         let report = ClusteringReport(
             result: result, options: options, rows: points.rows, device: device, output: output,
             loadSeconds: loaded - began, trainSeconds: trained - loaded, saveSeconds: monotonicSeconds() - trained)
@@ -96,6 +111,53 @@ struct TrainKMeansCommand: ParsableCommand {
             global.remark(
                 "warning: \(result.emptyClusters) clusters are empty: there are fewer different points than clusters")
         }
+    }
+}
+
+extension TrainKMeansCommand {
+    /// Whether the file is read in every pass: when asked for, or when it would not fit. Working memory is a copy on the
+    /// device at most, and some bytes a row.
+    private func streams(_ data: String) throws -> Bool {
+        guard data.hasSuffix(".npy") else {
+            if streamed { throw ValidationError("--streamed needs a NumPy file") }
+            return false
+        }
+        let file = try NumPyFile(path: data)
+        let needed = 4 * file.rows * file.columns + 32 * file.rows
+        let limit = global.memoryLimit?.bytes ?? .max
+        return streamed || needed > limit
+    }
+
+    private func trainStreamed(
+        _ data: String, _ centers: HostMatrix?, _ device: any Device, _ stream: Compute.Stream, _ began: Double
+    ) throws {
+        if weights != nil || miniBatch > 0 {
+            throw ValidationError("--weights and --mini-batch need the points in memory; this file is streamed")
+        }
+        let file = try NumPyFile(path: data)
+        global.remark("\(byteSize(file.byteCount)) are read in every pass, block by block")
+        let progress = ProgressDisplay(quiet: global.quiet)
+        let blocks = min(32 << 20, (global.memoryLimit?.bytes ?? .max) / 8)
+        let result = try SimilarVectorFlags.about(data) {
+            try StreamedKMeans(options: options, stream: stream, blockBytes: blocks)
+                .fit(file, initialCenters: centers, labels: labels != nil, progress: progress.handler)
+        }
+        ProgressDisplay.clearLine()
+        let trained = monotonicSeconds()
+        var provenance = ModelProvenance()
+        provenance.describe(device, arguments: Array(CommandLine.arguments.dropFirst()))
+        provenance.iterations = result.iterations
+        try SegmentModel(result: result, options: options, features: nil, provenance: provenance).save(to: output)
+        if let labels {
+            let input = PointsInput(
+                matrix: HostMatrix(rows: 0, columns: file.columns), identifiers: nil, table: nil, recipe: nil,
+                names: nil)
+            try LabelFile.write(result.labels, input: input, to: labels)
+        }
+        let report = ClusteringReport(
+            result: result, options: options, rows: file.rows, device: device, output: output, loadSeconds: 0,
+            trainSeconds: trained - began, saveSeconds: monotonicSeconds() - trained)
+        if global.json { Output.json(report.json) } else { report.print() }
     }
 }
 

@@ -8,7 +8,7 @@ import Tables
 /// A model opened for questions: on a device, with its identifiers at hand.
 struct ModelSession {
     let model: RecommenderModel
-    let recommender: FactorizationRecommender
+    let recommender: any Recommender
     let stream: Compute.Stream
     let itemCounts: [Float]
 
@@ -16,10 +16,7 @@ struct ModelSession {
         model = try RecommenderModel(path: path)
         stream = try device.open(global).makeStream()
         itemCounts = model.itemCounts
-        let seen = model.seen
-        recommender = try FactorizationRecommender(
-            factors: model.factors, itemCounts: itemCounts,
-            userDegrees: (0..<seen.rows).map { seen.range(ofRow: $0).count }, stream: stream)
+        recommender = try model.open(on: stream)
     }
 
     /// Index of an item. Throws ``DataError`` for one that the model does not know.

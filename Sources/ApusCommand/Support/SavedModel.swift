@@ -7,6 +7,8 @@ enum SavedModel {
     case recommender
     /// Predicts a column of a table.
     case table
+    /// Says which cluster the rows of a table, or points, belong to.
+    case clusters
     /// Says how odd the rows of a table are.
     case isolationForest
 
@@ -18,6 +20,8 @@ enum SavedModel {
         }
         self =
             TableModel.isTableKind(kind)
-            ? .table : kind == IsolationModel.kind ? .isolationForest : .recommender
+            ? .table
+            : kind == IsolationModel.kind
+                ? .isolationForest : kind == SegmentModel.kind || kind == DensityModel.kind ? .clusters : .recommender
     }
 }

@@ -67,7 +67,8 @@ public struct KMeans {
                 start = try KMeansSeeding(options: options, stream: stream, attempt: attempt)
                     .centers(prepared.matrix, weights: prepared.weights)
             }
-            let result = try lloyd.run(from: start, startSeconds: monotonicSeconds() - began, progress: progress)
+            let result = try lloyd.run(
+                from: start, attempt: attempt, startSeconds: monotonicSeconds() - began, progress: progress)
             if best.map({ result.inertia < $0.inertia }) ?? true { best = result }
         }
         return best!

@@ -39,6 +39,8 @@ public struct KMeansOptions: Codable, Sendable, Equatable {
     public var distance = ClusterDistance.euclidean
     /// Seed of everything random.
     public var seed: UInt64 = 42
+    /// Points of a batch, drawn at random for each iteration, of which `iterations` are made; 0 for all points (Lloyd).
+    public var miniBatch = 0
     /// The first centres are chosen from a sample of at most this many points (or 64 for each cluster, if more).
     public var startingSample = 100_000
 
@@ -54,6 +56,7 @@ public struct KMeansOptions: Codable, Sendable, Equatable {
             throw ParameterError("tolerance", "\(tolerance) is not a number from 0 up")
         }
         guard restarts >= 1 else { throw ParameterError("restarts", "\(restarts) is below 1") }
+        guard miniBatch >= 0 else { throw ParameterError("miniBatch", "\(miniBatch) is below 0") }
         guard startingSample >= 1 else { throw ParameterError("startingSample", "\(startingSample) is below 1") }
     }
 }

@@ -24,8 +24,16 @@ struct LloydIteration {
     }
 
     /// - Parameter start: k × d, in the coordinates of the prepared points.
-    func run(from start: HostMatrix, startSeconds: Double, progress: ProgressHandler?) throws -> KMeansResult {
+    func run(
+        from start: HostMatrix, attempt: Int, startSeconds: Double, progress: ProgressHandler?
+    ) throws -> KMeansResult {
         var present = start.storage.array
+        if options.miniBatch > 0 {
+            let batches = MiniBatchIteration(prepared: prepared, options: options, stream: stream)
+            let seconds = try batches.run(&present, attempt: attempt, progress: progress)
+            return try finish(
+                present, history: [], seconds: seconds, refilled: 0, converged: false, startSeconds: startSeconds)
+        }
         let plan = try stream.record { stream throws(ComputeError) in
             try stream.assignNearest(points: points, centers: centers, labels: labels)
             try stream.accumulateByLabel(

@@ -22,15 +22,24 @@ public struct SegmentModel: Sendable {
     public let options: KMeansOptions
     /// Names of the columns; nil where they have none.
     public let features: [String]?
+    /// How a table becomes points; nil for models of points.
+    public let recipe: FittedRecipe?
+    /// What the segments were called; empty where they have no names.
+    public let segmentNames: [String]
     public var provenance: ModelProvenance
 
-    public init(result: KMeansResult, options: KMeansOptions, features: [String]?, provenance: ModelProvenance) {
+    public init(
+        result: KMeansResult, options: KMeansOptions, features: [String]?, recipe: FittedRecipe? = nil,
+        provenance: ModelProvenance, segmentNames: [String] = []
+    ) {
         centers = result.centers
         sizes = result.sizes
         weights = result.weights
         inertia = result.inertia
         self.options = options
         self.features = features
+        self.recipe = recipe
+        self.segmentNames = segmentNames
         self.provenance = provenance
     }
 
@@ -47,6 +56,8 @@ public struct SegmentModel: Sendable {
             "configuration": try json(options),
             "features": try json(features ?? []),
             "provenance": try json(provenance),
+            "recipe": try recipe.map(json) ?? "",
+            "segment_names": try json(segmentNames),
             "inertia": "\(inertia)",
         ])
         writer.add("centers", shape: [centers.rows, centers.columns], centers.storage)
@@ -71,6 +82,8 @@ public struct SegmentModel: Sendable {
             throw DataError("the model has \(shape[1]) columns and \(names.count) names", file: path)
         }
         features = names.isEmpty ? nil : names
+        recipe = try file.metadata["recipe"].map { $0.isEmpty ? nil : try file.decode("recipe") } ?? nil
+        segmentNames = file.metadata["segment_names"] == nil ? [] : try file.decode("segment_names")
         provenance = try file.decode("provenance")
         inertia = file.metadata["inertia"].flatMap { Double($0) } ?? .nan
     }

@@ -1,10 +1,11 @@
+import Compute
 import Core
 import Tables
 
-/// A trained recommender as it is saved: factors, identifiers, what everyone has, and where it came from.
+/// A trained recommender as it is saved: what was learned, identifiers, what everyone has, and where it came from.
 public struct RecommenderModel: Sendable {
     /// What was learned.
-    public let factors: FactorizationFactors
+    public let learned: any LearnedRecommender
     /// Names of the rows of the user table.
     public let users: IdentifierIndex
     /// Names of the rows of the item table.
@@ -17,18 +18,28 @@ public struct RecommenderModel: Sendable {
     public var provenance: ModelProvenance
 
     public init(
-        factors: FactorizationFactors, users: IdentifierIndex, items: IdentifierIndex,
+        learned: any LearnedRecommender, users: IdentifierIndex, items: IdentifierIndex,
         itemTitles: IdentifierIndex? = nil, seen: HostSparseMatrix, provenance: ModelProvenance
     ) {
-        precondition(users.count == factors.users.rows && items.count == factors.items.rows)
         precondition(seen.rows == users.count && seen.columns == items.count)
         precondition(itemTitles.map { $0.count == items.count } ?? true)
-        self.factors = factors
+        self.learned = learned
         self.users = users
         self.items = items
         self.itemTitles = itemTitles
         self.seen = seen
         self.provenance = provenance
+    }
+
+    /// The kind of what was learned.
+    public var kind: String { type(of: learned).kind }
+
+    /// The factor tables of a factorization; nil for the other kinds.
+    public var factors: FactorizationFactors? { learned as? FactorizationFactors }
+
+    /// Opens the model for questions on a device.
+    public func open(on stream: Stream) throws -> any Recommender {
+        try learned.open(RecommenderContext(stream: stream, histories: seen))
     }
 
     /// Interactions of each item: what the popular items are ranked by.
@@ -48,10 +59,13 @@ public struct RecommenderModel: Sendable {
     public func history(of user: Int) -> [(item: Int32, value: Float)] {
         seen.range(ofRow: user).map { (seen.columnIndices[$0], seen.values[$0]) }
     }
+}
 
+extension RecommenderModel {
     /// The tables in the order of other users and items, for a warm start: rows of users and items that the model does
-    /// not know are 0, and are solved from the others in the first iteration.
-    public func tables(users newUsers: IdentifierIndex, items newItems: IdentifierIndex) -> FactorizationFactors {
+    /// not know are 0, and are solved from the others in the first iteration. Nil for other kinds.
+    public func tables(users newUsers: IdentifierIndex, items newItems: IdentifierIndex) -> FactorizationFactors? {
+        guard let factors else { return nil }
         func reordered(_ table: HostMatrix, from old: IdentifierIndex, to new: IdentifierIndex) -> HostMatrix {
             let result = HostMatrix(rows: new.count, columns: table.columns)
             for row in 0..<new.count {

@@ -4,29 +4,23 @@ import Tables
 
 /// The model file: one safetensors file with everything in it.
 ///
-/// Tensors: `user_factors`, `item_factors` (F32), `mean` (F32), `users.bytes`/`users.offsets` and likewise `items` and
-/// `item_titles` (U8 with I64 offsets), `seen.row_pointers` (I64), `seen.columns` (I32), `seen.values` (F32).
-/// Metadata: `apus_kind`, `apus_format_version`, `configuration` and `provenance` as JSON.
+/// Tensors of every kind: `users.bytes`/`users.offsets` and likewise `items` and `item_titles` (U8 with I64 offsets),
+/// `seen.row_pointers` (I64), `seen.columns` (I32), `seen.values` (F32). Metadata: `apus_kind`, `apus_format_version`
+/// (of the kind), `configuration` and `provenance` as JSON. The other tensors are the kind's own; a factorization has
+/// `user_factors`, `item_factors` and `mean` (F32).
 extension RecommenderModel {
-    /// The kind that the file's metadata carries.
-    public static let kind = "als"
-    /// Raised when a reader of the previous version could not understand the file. Older versions keep loading.
-    public static let formatVersion = 1
-
     /// Writes the model: to a temporary file beside `path`, synced, renamed. An existing file stays as it was when
     /// anything fails. Throws ``SystemError``.
     public func save(to path: String) throws {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys]
         var writer = SafetensorsWriter(metadata: [
-            "apus_kind": Self.kind,
-            "apus_format_version": String(Self.formatVersion),
-            "configuration": String(decoding: try encoder.encode(factors.options), as: UTF8.self),
+            "apus_kind": kind,
+            "apus_format_version": String(type(of: learned).formatVersion),
+            "configuration": try learned.configuration(),
             "provenance": String(decoding: try encoder.encode(provenance), as: UTF8.self),
         ])
-        writer.add("user_factors", shape: [factors.users.rows, factors.users.columns], factors.users.storage)
-        writer.add("item_factors", shape: [factors.items.rows, factors.items.columns], factors.items.storage)
-        writer.add("mean", shape: [1], HostBuffer([factors.mean]))
+        learned.add(to: &writer, prefix: "")
         writer.add(users, as: "users")
         writer.add(items, as: "items")
         if let itemTitles { writer.add(itemTitles, as: "item_titles") }
@@ -34,32 +28,39 @@ extension RecommenderModel {
         try writer.write(to: path)
     }
 
-    /// Reads a model. O(size of the file), most of it checks; the tables stay in the file's mapping.
+    /// Reads a model of any kind. O(size of the file), most of it checks; the tables stay in the file's mapping.
     ///
     /// - Throws: ``SystemError`` when the file can't be opened; ``DataError`` when it is no model, is cut short or
     ///   damaged, or was written by a newer version.
     public init(path: String) throws {
-        let file = try SafetensorsFile(path: path)
-        try file.require(kind: Self.kind, newestVersion: Self.formatVersion)
-        let options: FactorizationOptions = try file.decode("configuration")
-        do { try options.validate() } catch { throw DataError("\(error)", file: path) }
+        try self.init(file: try SafetensorsFile(path: path))
+    }
+
+    /// Reads a model from a file that is open already.
+    public init(file: SafetensorsFile) throws {
+        guard let kind = file.metadata["apus_kind"] else {
+            throw DataError("this safetensors file was not written by Apus", file: file.path)
+        }
+        guard let type = RecommenderKinds.type(kind) else {
+            throw DataError(
+                "expected a recommender (\(RecommenderKinds.names.map { "`\($0)`" }.joined(separator: ", "))), "
+                    + "found a file of kind `\(kind)`", file: file.path)
+        }
+        try file.require(kind: kind, newestVersion: type.formatVersion)
+        guard let configuration = file.metadata["configuration"] else {
+            throw DataError("the file has no `configuration`", file: file.path)
+        }
         let users = try file.identifiers("users")
         let items = try file.identifiers("items")
-        let columns = options.tableColumns
-        let factors = FactorizationFactors(
-            users: HostMatrix(
-                rows: users.count, columns: columns,
-                storage: try file.floats("user_factors", shape: [users.count, columns])),
-            items: HostMatrix(
-                rows: items.count, columns: columns,
-                storage: try file.floats("item_factors", shape: [items.count, columns])),
-            mean: try file.floats("mean", shape: [1])[0], options: options)
+        let learned = try type.init(
+            ModelSection(
+                file: file, prefix: "", configuration: configuration, users: users.count, items: items.count))
         let titles = file.tensor("item_titles.offsets") == nil ? nil : try file.identifiers("item_titles")
         if let titles, titles.count != items.count {
-            throw DataError("the model has \(items.count) items and \(titles.count) titles", file: path)
+            throw DataError("the model has \(items.count) items and \(titles.count) titles", file: file.path)
         }
         self.init(
-            factors: factors, users: users, items: items, itemTitles: titles,
+            learned: learned, users: users, items: items, itemTitles: titles,
             seen: try file.sparse("seen", rows: users.count, columns: items.count),
             provenance: try file.decode("provenance"))
     }

@@ -18,10 +18,16 @@ public struct PopularItems: Recommender {
     public func topItems(
         for audience: Audience, count: Int, exclusions: HostSparseMatrix?, filter: ItemFilter
     ) throws -> TopItems {
+        guard count >= 1 else { throw ParameterError("count", "\(count) is below 1") }
         let permitted = order.filter(filter.permits)
         return fill(people: audience.count, count: count, exclusions: exclusions) { _, place in
             place < permitted.count ? (permitted[place], counts[Int(permitted[place])]) : nil
         }
+    }
+
+    public func scores(for audience: Audience, of items: HostSparseMatrix) throws -> [Float] {
+        try checkPairs(audience, items)
+        return items.columnIndices.elements.map { counts[Int($0)] }
     }
 }
 
@@ -43,6 +49,7 @@ public struct RandomItems: Recommender {
     public func topItems(
         for audience: Audience, count: Int, exclusions: HostSparseMatrix?, filter: ItemFilter
     ) throws -> TopItems {
+        guard count >= 1 else { throw ParameterError("count", "\(count) is below 1") }
         let permitted = candidates.filter(filter.permits)
         let random = Philox(seed: seed, stream: 0x5241_4E44)
         // A stride coprime to the number of items, from a random start, walks over all of them once.
@@ -53,6 +60,13 @@ public struct RandomItems: Recommender {
             while greatestCommonDivisor(stride, permitted.count) != 1 { stride += 2 }
             return (permitted[(start + place * stride) % permitted.count], -Float(place))
         }
+    }
+
+    /// Uniform numbers.
+    public func scores(for audience: Audience, of items: HostSparseMatrix) throws -> [Float] {
+        try checkPairs(audience, items)
+        let random = Philox(seed: seed, stream: 0x5241_4E45)
+        return (0..<items.entryCount).map { random.uniform(UInt64($0)) }
     }
 }
 

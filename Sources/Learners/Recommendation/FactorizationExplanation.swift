@@ -9,6 +9,16 @@ public struct ContributingItem: Sendable {
     public let contribution: Double
     /// Its part of the sum of the absolute contributions, 0 … 1.
     public let share: Double
+
+    /// Contributions with their shares, largest first.
+    static func ranked(_ parts: [(item: Int32, contribution: Double)]) -> [ContributingItem] {
+        let total = parts.reduce(0) { $0 + abs($1.contribution) }
+        return parts.map { part in
+            ContributingItem(
+                item: part.item, contribution: part.contribution,
+                share: total > 0 ? abs(part.contribution) / total : 0)
+        }.sorted { (-$0.contribution, $0.item) < (-$1.contribution, $1.item) }
+    }
 }
 
 extension FactorizationRecommender {
@@ -26,7 +36,7 @@ extension FactorizationRecommender {
     /// - Throws: ``ParameterError`` for an item that the model doesn't have.
     /// - Complexity: n·d² + d³/3, and once the Gram matrix of the items.
     public func explain(item: Int32, history: [(item: Int32, value: Float)]) throws -> [ContributingItem] {
-        try Self.check([item] + history.map(\.item), below: itemCount, "items")
+        try checkIndices([item] + history.map(\.item), below: itemCount, "items")
         let d = factors.options.tableColumns
         var system = [Double](repeating: 0, count: d * d)
         if factors.options.feedback == .implicit && factors.options.unobservedWeight > 0 {
@@ -47,11 +57,7 @@ extension FactorizationRecommender {
         let contributions = history.indices.map { place in
             weights[place] * target(history[place]) * zip(weighted, vectors[place]).reduce(0) { $0 + $1.0 * $1.1 }
         }
-        let total = contributions.reduce(0) { $0 + abs($1) }
-        return zip(history, contributions).map { entry, contribution in
-            ContributingItem(
-                item: entry.item, contribution: contribution, share: total > 0 ? abs(contribution) / total : 0)
-        }.sorted { (-$0.contribution, $0.item) < (-$1.contribution, $1.item) }
+        return ContributingItem.ranked(zip(history, contributions).map { ($0.item, $1) })
     }
 
     /// The item as the person's system sees it: for ratings the constant of the person's bias stands last.

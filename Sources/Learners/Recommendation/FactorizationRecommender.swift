@@ -53,13 +53,6 @@ public final class FactorizationRecommender: Recommender {
         return host
     }
 
-    /// Refuses indices outside a table: they come from the caller's data.
-    static func check(_ indices: [Int32], below count: Int, _ name: String) throws(ParameterError) {
-        for index in indices where index < 0 || Int(index) >= count {
-            throw ParameterError(name, "\(index) is not one of 0 … \(count - 1)")
-        }
-    }
-
     /// People whose scores are computed at a time, so that results of all users need no more than some 64 MB.
     private static func batchSize(count: Int) -> Int { max(256, (1 << 23) / max(count, 1)) }
 
@@ -67,7 +60,7 @@ public final class FactorizationRecommender: Recommender {
         for audience: Audience, count: Int, exclusions: HostSparseMatrix?, filter: ItemFilter
     ) throws -> TopItems {
         guard count >= 1 else { throw ParameterError("count", "\(count) is below 1") }
-        if case .users(let selected) = audience { try Self.check(selected, below: factors.users.rows, "users") }
+        if case .users(let selected) = audience { try checkIndices(selected, below: factors.users.rows, "users") }
         let people = audience.count
         let unknown = itemCounts.map { $0 > 0 ? Float(0) : -.infinity }
         let bias = try stream.upload(filter.bias(itemCount: itemCount, base: unknown) ?? unknown)
@@ -130,53 +123,87 @@ public final class FactorizationRecommender: Recommender {
         return try preparedItemFoldIn!.solve(interactions)
     }
 
-    /// Predictions for pairs of known users and items: scores (implicit) or ratings (explicit).
-    ///
-    /// - Throws: ``ParameterError`` when the lists are not equally long or name what the model doesn't have.
-    public func predict(users userIndices: [Int32], items itemIndices: [Int32]) throws -> [Float] {
-        guard userIndices.count == itemIndices.count else {
-            throw ParameterError("items", "\(itemIndices.count) items for \(userIndices.count) users")
+    public func scores(for audience: Audience, of items: HostSparseMatrix) throws -> [Float] {
+        try checkPairs(audience, items)
+        if case .users(let selected) = audience { try checkIndices(selected, below: factors.users.rows, "users") }
+        var predictions: [Float] = []
+        predictions.reserveCapacity(items.entryCount)
+        for start in stride(from: 0, to: audience.count, by: Self.scoredPeople) {
+            let range = start..<min(start + Self.scoredPeople, audience.count)
+            let part = items.selectingRows(range.map { Int32($0) })
+            guard part.entryCount > 0 else { continue }
+            var rows: [Int32] = []
+            for row in 0..<part.rows { for _ in part.range(ofRow: row) { rows.append(Int32(row)) } }
+            let output = try stream.allocate(rows: 1, columns: rows.count)
+            try stream.scores(
+                rows: try stream.upload(rows), columns: try stream.upload(part.columnIndices.array),
+                try queries(audience, range), self.items, into: output)
+            predictions += try stream.download(output, as: Float.self)
         }
-        try Self.check(userIndices, below: factors.users.rows, "users")
-        try Self.check(itemIndices, below: factors.items.rows, "items")
-        let output = try stream.allocate(rows: 1, columns: userIndices.count)
-        try stream.scores(
-            rows: try stream.upload(userIndices), columns: try stream.upload(itemIndices), users, items, into: output)
-        var predictions = try stream.download(output, as: Float.self)
         if factors.mean != 0 { for place in predictions.indices { predictions[place] += factors.mean } }
         return predictions
     }
 
-    /// Which table to look for neighbours in.
-    public enum Side: String, Sendable, CaseIterable {
-        case users, items
-    }
+    /// People folded in at a time.
+    private static let scoredPeople = 4096
 
     /// The `count` rows most similar to each given row, by cosine of the factors; the row itself is left out, and so
     /// are rows without interactions.
-    public func similar(_ side: Side, to rows: [Int32], count: Int) throws -> TopItems {
-        guard count >= 1 else { throw ParameterError("count", "\(count) is below 1") }
-        try Self.check(rows, below: side == .users ? factors.users.rows : factors.items.rows, side.rawValue)
-        let d = factors.options.factors
-        let table = try stream.wrap(side == .users ? factors.users : factors.items).columns(0..<d)
-        let norms = try stream.allocate(rows: 1, columns: table.rows)
-        try stream.rowNorms(table, into: norms)
-        let normalized = try stream.allocate(rows: table.rows, columns: d)
-        try stream.scaleRows(table, by: norms, divide: true, into: normalized)
-        let queries = try stream.allocate(rows: rows.count, columns: d)
-        try stream.gather(normalized, rows: try stream.upload(rows), into: queries)
-        let known = side == .items ? itemCounts.map { $0 > 0 } : userDegrees.map { $0 > 0 }
-        let bias = try stream.upload(known.map { $0 ? Float(0) : -.infinity })
-        let itself = HostSparseMatrix(
-            rows: rows.count, columns: table.rows,
-            entries: rows.enumerated().map { (row: $0.offset, column: Int($0.element), value: 1) })
-        let indices = try stream.allocate(rows: rows.count, columns: count, .int32)
-        let scores = try stream.allocate(rows: rows.count, columns: count)
-        try stream.topK(
-            queries: queries, candidates: normalized, candidateBias: bias, exclusions: try stream.wrap(itself),
-            indices: indices, scores: scores)
-        return TopItems(
-            count: count, items: try stream.download(indices, as: Int32.self),
-            scores: try stream.download(scores, as: Float.self))
+    public func similar(_ side: RecommenderSide, to rows: [Int32], count: Int) throws -> TopItems {
+        let table = try stream.wrap(side == .users ? factors.users : factors.items)
+        return try FactorSimilarity.nearest(
+            table: table.columns(0..<factors.options.factors), to: rows,
+            isKnown: side == .items ? itemCounts.map { $0 > 0 } : userDegrees.map { $0 > 0 }, count: count,
+            name: side.rawValue, stream: stream)
+    }
+}
+
+extension FactorizationFactors: LearnedRecommender {
+    public static let kind = "als"
+    public static let formatVersion = 1
+
+    public var ratingMean: Float? { options.feedback == .explicit ? mean : nil }
+
+    public func configuration() throws -> String { try Self.json(options) }
+
+    public func add(to writer: inout SafetensorsWriter, prefix: String) {
+        writer.add(prefix + "user_factors", shape: [users.rows, users.columns], users.storage)
+        writer.add(prefix + "item_factors", shape: [items.rows, items.columns], items.storage)
+        writer.add(prefix + "mean", shape: [1], HostBuffer([mean]))
+    }
+
+    public init(_ section: ModelSection) throws {
+        let options: FactorizationOptions = try section.decode()
+        try section.checked { try options.validate() }
+        self.init(
+            users: try section.table("user_factors", rows: section.users, columns: options.tableColumns),
+            items: try section.table("item_factors", rows: section.items, columns: options.tableColumns),
+            mean: try section.file.floats(section.prefix + "mean", shape: [1])[0], options: options)
+    }
+
+    /// Items without interactions have no say: factors that were folded in for them later are set to 0.
+    public func open(_ context: RecommenderContext) throws -> any Recommender {
+        var items = items
+        let unseen = (0..<items.rows).filter { context.itemCounts[$0] == 0 && items.row($0).contains { $0 != 0 } }
+        if !unseen.isEmpty {
+            items = HostMatrix(
+                rows: items.rows, columns: items.columns, storage: HostBuffer(items.storage.array))
+            for item in unseen { items.row(item).baseAddress?.update(repeating: 0, count: items.columns) }
+        }
+        return try FactorizationRecommender(
+            factors: FactorizationFactors(users: users, items: items, mean: mean, options: options),
+            itemCounts: context.itemCounts, userDegrees: context.userDegrees, stream: context.stream)
+    }
+
+    public var facts: [(name: String, value: ModelFact)] {
+        [
+            ("feedback", .text(options.feedback.rawValue)), ("factors", .integer(options.factors)),
+            ("solver", .text(options.solver.rawValue)), ("regularization", .number(Double(options.regularization))),
+            ("regularization_exponent", .number(Double(options.regularizationExponent))),
+            ("unobserved_weight", .number(Double(options.unobservedWeight))),
+            ("confidence", .text(options.confidence.rawValue)),
+            ("bias_regularization", .number(Double(options.biasRegularization))),
+            ("seed", .integer(Int(truncatingIfNeeded: options.seed))), ("mean", .number(Double(mean))),
+        ]
     }
 }

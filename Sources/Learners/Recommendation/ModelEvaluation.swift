@@ -23,11 +23,13 @@ public enum ModelEvaluation {
         _ model: RecommenderModel, on interactions: Interactions, cutoffs: [Int], stream: Stream
     ) throws -> Outcome {
         if interactions.fingerprint == model.provenance.fingerprint, let options = model.provenance.split,
-            !model.provenance.refitted
+            !model.provenance.refitted, model.items.count >= interactions.items.count,
+            model.users.count == interactions.users.count
         {
             let split = try interactions.split(options)
-            let result = try RecommenderEvaluator(split: split, stream: stream).evaluate(
-                model.factors, on: .init(split.testSet, training: split.trainingByUser), cutoffs: cutoffs)
+            let result = try RecommenderEvaluator(split: split, items: model.items.count, stream: stream).evaluate(
+                model.learned,
+                on: .init(split.testSet, training: split.trainingByUser, items: model.items.count), cutoffs: cutoffs)
             return Outcome(
                 result: result, scored: "the held-out part of the training file (split \(options.kind.rawValue))",
                 warning: split.warning)
@@ -74,9 +76,9 @@ public enum ModelEvaluation {
     ) throws -> Outcome {
         let evaluator = RecommenderEvaluator(
             itemCounts: model.itemCounts, userDegrees: (0..<model.seen.rows).map { model.seen.range(ofRow: $0).count },
-            stream: stream)
+            histories: model.seen, stream: stream)
         return Outcome(
-            result: try evaluator.evaluate(model.factors, on: heldOut, cutoffs: cutoffs), scored: scored,
+            result: try evaluator.evaluate(model.learned, on: heldOut, cutoffs: cutoffs), scored: scored,
             warning: warning)
     }
 

@@ -25,12 +25,18 @@ extension RecommenderModel {
     ///   - interactions: what has happened since; identifiers as in the model.
     ///   - stream: where to compute.
     /// - Returns: the new model, and what was new in it.
-    /// - Throws: ``DataError`` for values that can be neither confidences nor ratings; ``ComputeError``.
+    /// - Throws: ``ParameterError`` for a model of another kind; ``DataError`` for values that can be neither confidences nor ratings; ``ComputeError``.
     /// - Complexity: an exact half-step over the rows concerned, twice the Gram matrix of a side, and a copy of the
     ///   tables.
     public func foldingIn(
         _ interactions: Interactions, stream: Stream
     ) throws -> (model: RecommenderModel, counts: FoldInCounts) {
+        guard let factors else {
+            throw ParameterError(
+                "model",
+                "only factors (als) are folded in; a model of kind `\(kind)` answers new users by their items "
+                    + "(recommend --items) and is trained again for new items")
+        }
         let (newUsers, userRows) = users.extended(with: interactions.users)
         let (newItems, itemRows) = items.extended(with: interactions.items)
         var counts = FoldInCounts()
@@ -72,7 +78,7 @@ extension RecommenderModel {
         history.trainedItems = provenance.trainedItems + counts.newItems
         return (
             RecommenderModel(
-                factors: folded, users: newUsers, items: newItems, itemTitles: titles, seen: grown,
+                learned: folded, users: newUsers, items: newItems, itemTitles: titles, seen: grown,
                 provenance: history), counts
         )
     }

@@ -72,21 +72,95 @@ public struct TopItems: Sendable {
     }
 }
 
-/// Anything that ranks items for people: factorization, popularity, chance, and what later joins them.
+/// Which of the two sides of the interactions is meant.
+public enum RecommenderSide: String, Codable, Sendable, CaseIterable {
+    case users, items
+}
+
+/// Anything that ranks items for people: factorization, neighbors, popularity, chance, and what later joins them.
+///
+/// Not `Sendable`: one thread uses it at a time; a service opens one per thread.
 public protocol Recommender {
     /// Number of items.
     var itemCount: Int { get }
 
-    /// The `count` best items for each person, those in the person's row of `exclusions` left out.
+    /// The `count` best items for each person, those in the person's row of `exclusions` left out. Places stay empty
+    /// where nothing speaks for any further item.
     ///
     /// - Parameters:
-    ///   - audience: whom for.
+    ///   - audience: whom for; histories are folded in.
     ///   - count: places per person, at least 1.
     ///   - exclusions: people × items, usually what they have already; nil leaves nothing out.
     ///   - filter: what may appear at all.
     func topItems(
         for audience: Audience, count: Int, exclusions: HostSparseMatrix?, filter: ItemFilter
     ) throws -> TopItems
+
+    /// Scores (or predicted ratings) of given items: one for each entry of `items` (people × items), in order. NaN
+    /// where the model has nothing to say.
+    func scores(for audience: Audience, of items: HostSparseMatrix) throws -> [Float]
+
+    /// The `count` rows of a side most similar to each given row, the row itself left out.
+    func similar(_ side: RecommenderSide, to rows: [Int32], count: Int) throws -> TopItems
+
+    /// Splits the score of an item into the parts that the person's own items contributed, largest first.
+    func explain(item: Int32, history: [(item: Int32, value: Float)]) throws -> [ContributingItem]
+}
+
+extension Recommender {
+    public func scores(for audience: Audience, of items: HostSparseMatrix) throws -> [Float] {
+        throw ParameterError("model", "this kind of model does not score single items")
+    }
+
+    public func similar(_ side: RecommenderSide, to rows: [Int32], count: Int) throws -> TopItems {
+        throw ParameterError("model", "this kind of model does not compare \(side.rawValue)")
+    }
+
+    public func explain(item: Int32, history: [(item: Int32, value: Float)]) throws -> [ContributingItem] {
+        throw ParameterError("explain", "recommendations of this model do not rest on what a person has")
+    }
+
+    /// Scores of pairs of known users and items.
+    ///
+    /// - Throws: ``ParameterError`` when the lists are not equally long or name what the model doesn't have.
+    public func predict(users: [Int32], items: [Int32]) throws -> [Float] {
+        guard users.count == items.count else {
+            throw ParameterError("items", "\(items.count) items for \(users.count) users")
+        }
+        try checkIndices(items, below: itemCount, "items")
+        // Pairs of one user next to each other are one person.
+        var people: [Int32] = []
+        var pointers: [Int64] = [0]
+        for place in users.indices {
+            if place > 0, users[place] == users[place - 1], items[place] > items[place - 1] {
+                pointers[pointers.count - 1] += 1
+            } else {
+                people.append(users[place])
+                pointers.append(pointers[pointers.count - 1] + 1)
+            }
+        }
+        let pairs = HostSparseMatrix(
+            rows: people.count, columns: itemCount, rowPointers: HostBuffer(pointers), columnIndices: HostBuffer(items),
+            values: HostBuffer(repeating: 1, count: items.count))
+        return try scores(for: .users(people), of: pairs)
+    }
+}
+
+extension Recommender {
+    /// Refuses pairs whose shape does not fit.
+    func checkPairs(_ audience: Audience, _ items: HostSparseMatrix) throws(ParameterError) {
+        guard items.columns == itemCount, items.rows == audience.count else {
+            throw ParameterError(
+                "items", "\(items.rows) × \(items.columns) pairs for \(audience.count) people and \(itemCount) items")
+        }
+    }
+}
+
+/// Refuses indices outside a table: they come from the caller's data.
+func checkIndices(_ indices: [Int32], below count: Int, _ name: String) throws(ParameterError) {
+    for index in indices where index < 0 || Int(index) >= count {
+        throw ParameterError(name, "\(index) is not one of 0 … \(count - 1)")
+    }
 }
 
 extension HostSparseMatrix {
@@ -108,5 +182,12 @@ extension HostSparseMatrix {
         }
         return HostSparseMatrix(
             rows: selected.count, columns: columns, rowPointers: pointers, columnIndices: indices, values: newValues)
+    }
+
+    /// The same entries in a matrix with more columns.
+    func widened(toColumns newColumns: Int) -> HostSparseMatrix {
+        precondition(newColumns >= columns)
+        return HostSparseMatrix(
+            rows: rows, columns: newColumns, rowPointers: rowPointers, columnIndices: columnIndices, values: values)
     }
 }

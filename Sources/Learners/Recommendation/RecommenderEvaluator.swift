@@ -2,12 +2,13 @@ import Compute
 import Core
 import Tables
 
-/// Judges factors on the held-out part of a split, beside baselines.
+/// Judges what was learned on the held-out part of a split, beside baselines.
 public struct RecommenderEvaluator {
     private let stream: Stream
     /// Interactions of each item in training.
     let itemCounts: [Float]
     private let userDegrees: [Int]
+    private let histories: HostSparseMatrix
 
     /// Figures of a model and of its baselines.
     public struct Result: Sendable {
@@ -29,40 +30,55 @@ public struct RecommenderEvaluator {
         }
 
         /// The part of a split: histories to fold in, or the training rows.
-        public init(_ set: EvaluationSet, training: HostSparseMatrix) {
-            self.init(known: set.foldIn ?? training.selectingRows(set.users), truth: set.test)
+        ///
+        /// - Parameter items: items of the model, when it knows more than the split.
+        public init(_ set: EvaluationSet, training: HostSparseMatrix, items: Int? = nil) {
+            let known = set.foldIn ?? training.selectingRows(set.users)
+            let items = items ?? known.columns
+            self.init(known: known.widened(toColumns: items), truth: set.test.widened(toColumns: items))
         }
     }
 
     /// - Parameters:
     ///   - itemCounts: interactions of each item in training; items with 0 can't be recommended.
     ///   - userDegrees: interactions of each user in training.
-    public init(itemCounts: [Float], userDegrees: [Int], stream: Stream) {
+    ///   - histories: users × items, the interactions in training.
+    public init(itemCounts: [Float], userDegrees: [Int], histories: HostSparseMatrix, stream: Stream) {
         self.itemCounts = itemCounts
         self.userDegrees = userDegrees
+        self.histories = histories
         self.stream = stream
     }
 
     /// Judges what was trained on the training part of a split.
-    public init(split: InteractionSplit, stream: Stream) {
+    ///
+    /// - Parameter items: items of the model, when it knows more than the split.
+    public init(split: InteractionSplit, items: Int? = nil, stream: Stream) {
+        let counts = (0..<split.trainingByItem.rows).map { Float(split.trainingByItem.range(ofRow: $0).count) }
+        let items = items ?? counts.count
         self.init(
-            itemCounts: (0..<split.trainingByItem.rows).map { Float(split.trainingByItem.range(ofRow: $0).count) },
+            itemCounts: counts + [Float](repeating: 0, count: items - counts.count),
             userDegrees: (0..<split.trainingByUser.rows).map { split.trainingByUser.range(ofRow: $0).count },
-            stream: stream)
+            histories: split.trainingByUser.widened(toColumns: items), stream: stream)
     }
 
     /// Figures on a held-out set.
     ///
     /// Everyone's known history is folded in, also of users that took part in the training: so the figures say what
     /// the finished items are worth, and do not depend on what was stored for the users.
-    public func evaluate(_ factors: FactorizationFactors, on heldOut: HeldOut, cutoffs: [Int]) throws -> Result {
-        let recommender = try recommender(factors)
-        if factors.options.feedback == .explicit { return try evaluateRatings(recommender, heldOut) }
+    ///
+    /// - Parameter baselines: whether to judge popular and random items, too.
+    public func evaluate(
+        _ learned: any LearnedRecommender, on heldOut: HeldOut, cutoffs: [Int], baselines: Bool = true
+    ) throws -> Result {
+        let recommender = try open(learned)
+        if let mean = learned.ratingMean { return try evaluateRatings(recommender, mean: mean, heldOut) }
         var evaluation = RankingEvaluation()
         evaluation.cutoffs = cutoffs
         let task = RankingTask(audience: .histories(heldOut.known), known: heldOut.known, truth: heldOut.truth)
         let coverable = itemCounts.reduce(0) { $0 + ($1 > 0 ? 1 : 0) }
         let model = try evaluation.evaluate(recommender, on: task, coverableItems: coverable)
+        guard baselines else { return Result(metrics: model.metrics, baselines: [], evaluated: model.people) }
         let popular = try evaluation.evaluate(PopularItems(counts: itemCounts), on: task, coverableItems: coverable)
         let random = try evaluation.evaluate(
             RandomItems(counts: itemCounts, seed: evaluation.seed), on: task, coverableItems: coverable)
@@ -71,24 +87,17 @@ public struct RecommenderEvaluator {
             evaluated: model.people)
     }
 
-    /// One figure on the validation set; greater is better.
-    func validate(
-        _ factors: FactorizationFactors, on heldOut: HeldOut, options: RecommenderTrainingOptions
-    ) throws -> Double {
-        let recommender = try recommender(factors)
-        if factors.options.feedback == .explicit {
-            return -(try evaluateRatings(recommender, heldOut).metrics[0].value.value)
+    /// One figure on a validation set; greater is better. Ratings are judged by their RMSE, negated.
+    ///
+    /// - Parameter metric: a ranking metric and its cutoff, such as `ndcg@100`.
+    public func validate(_ learned: any LearnedRecommender, on heldOut: HeldOut, metric: String) throws -> Double {
+        let recommender = try open(learned)
+        if let mean = learned.ratingMean {
+            return -(try evaluateRatings(recommender, mean: mean, heldOut).metrics[0].value.value)
         }
+        let (name, k) = try Self.parse(metric)
         var evaluation = RankingEvaluation()
-        let parts = options.validationMetric.split(separator: "@")
-        guard parts.count == 2, let metric = RankingMetric(rawValue: String(parts[0])), let k = Int(parts[1]), k > 0
-        else {
-            throw ParameterError(
-                "validationMetric",
-                "`\(options.validationMetric)` is not one of "
-                    + RankingMetric.allCases.map { "\($0.rawValue)@k" }.joined(separator: ", "))
-        }
-        evaluation.metrics = [metric]
+        evaluation.metrics = [name]
         evaluation.cutoffs = [k]
         evaluation.intervals = false
         let task = RankingTask(audience: .histories(heldOut.known), known: heldOut.known, truth: heldOut.truth)
@@ -96,35 +105,34 @@ public struct RecommenderEvaluator {
         return result.metrics[0].value.value
     }
 
-    /// The model as it was before anyone was folded in: what did not occur in training has no factors.
-    private func recommender(_ factors: FactorizationFactors) throws -> FactorizationRecommender {
-        let columns = factors.items.columns
-        let items = HostMatrix(
-            rows: factors.items.rows, columns: columns, storage: HostBuffer(factors.items.storage.array))
-        for item in 0..<items.rows where itemCounts[item] == 0 {
-            items.row(item).baseAddress?.update(repeating: 0, count: columns)
+    /// `ndcg@100` taken apart.
+    public static func parse(_ name: String) throws(ParameterError) -> (metric: RankingMetric, cutoff: Int) {
+        let parts = name.split(separator: "@")
+        guard parts.count == 2, let metric = RankingMetric(rawValue: String(parts[0])), let k = Int(parts[1]), k > 0
+        else {
+            throw ParameterError(
+                "validationMetric",
+                "`\(name)` is not one of " + RankingMetric.allCases.map { "\($0.rawValue)@k" }.joined(separator: ", "))
         }
-        return try FactorizationRecommender(
-            factors: FactorizationFactors(
-                users: factors.users, items: items, mean: factors.mean, options: factors.options),
-            itemCounts: itemCounts, userDegrees: userDegrees, stream: stream)
+        return (metric, k)
     }
 
-    private func evaluateRatings(_ recommender: FactorizationRecommender, _ heldOut: HeldOut) throws -> Result {
-        let solved = try recommender.foldInUsers(heldOut.known)
-        let model = recommender.factors
-        var (predictions, ratings): ([Float], [Float]) = ([], [])
-        for person in 0..<heldOut.truth.rows {
-            for entry in heldOut.truth.range(ofRow: person) {
-                let item = Int(heldOut.truth.columnIndices[entry])
-                predictions.append(Float(model.score(solved.row(person), model.items.row(item))))
-                ratings.append(heldOut.truth.values[entry])
-            }
-        }
-        let mean = [Float](repeating: model.mean, count: ratings.count)
+    /// The model as it was before anyone was folded in: what did not occur in training has no evidence.
+    private func open(_ learned: any LearnedRecommender) throws -> any Recommender {
+        try learned.open(
+            RecommenderContext(
+                stream: stream, itemCounts: itemCounts, userDegrees: userDegrees, histories: histories))
+    }
+
+    private func evaluateRatings(_ recommender: any Recommender, mean: Float, _ heldOut: HeldOut) throws -> Result {
+        let scores = try recommender.scores(for: .histories(heldOut.known), of: heldOut.truth)
+        // Where the model has nothing to say, the mean does.
+        let predictions = scores.map { $0.isFinite ? $0 : mean }
+        let ratings = heldOut.truth.values.array
+        let constant = [Float](repeating: mean, count: ratings.count)
         return Result(
             metrics: RatingEvaluation.evaluate(predictions: predictions, ratings: ratings, seed: 42),
-            baselines: [("mean", RatingEvaluation.evaluate(predictions: mean, ratings: ratings, seed: 42))],
+            baselines: [("mean", RatingEvaluation.evaluate(predictions: constant, ratings: ratings, seed: 42))],
             evaluated: ratings.count)
     }
 }

@@ -147,7 +147,7 @@ public final class RecommenderTraining {
         provenance.trainedItems = trainedCounts.items
         return RecommenderTrainingResult(
             model: RecommenderModel(
-                factors: complete, users: users, items: items, itemTitles: itemTitles, seen: seen,
+                learned: complete, users: users, items: items, itemTitles: itemTitles, seen: seen,
                 provenance: provenance),
             history: history, metrics: evaluation?.metrics ?? [], baselines: evaluation?.baselines ?? [],
             evaluated: evaluation?.evaluated ?? 0, warning: split.warning,
@@ -233,21 +233,11 @@ public final class RecommenderTraining {
     }
 
     private func provenance(history: TrainingHistory, _ evaluation: RecommenderEvaluator.Result?) -> ModelProvenance {
-        var provenance = ModelProvenance()
-        provenance.createdAt = secondsSince1970()
-        let identity = stream.device.identity
-        provenance.device = "\(identity.name): \(identity.model), \(identity.driver)"
-        provenance.threads = stream.device.limits.computeUnits
+        var provenance = ModelProvenance(stream: stream, fingerprint: fingerprint, request: request)
         provenance.iterations = history.bestIteration > 0 ? history.bestIteration : history.iterations
         provenance.split = options.split.kind == .none ? nil : options.effectiveSplit
         provenance.refitted = options.refit
-        provenance.fingerprint = fingerprint
-        provenance.configuration = request
-        for metric in evaluation?.metrics ?? [] { provenance.metrics[metric.name] = metric.value }
-        for baseline in evaluation?.baselines ?? [] {
-            provenance.baselines[baseline.name] = Dictionary(
-                baseline.metrics.map { ($0.name, $0.value) }, uniquingKeysWith: { first, _ in first })
-        }
+        provenance.record(evaluation)
         return provenance
     }
 }

@@ -65,7 +65,7 @@ struct TrainingLoop {
             throw DataError("nothing is left to validate on; use fewer held-out data or no early stopping")
         }
         let factors = try trainer.factors()
-        let figure = try evaluator.validate(factors, on: validationSet, options: options)
+        let figure = try evaluator.validate(factors, on: validationSet, metric: options.validationMetric)
         history.validation.append(figure)
         if figure > history.bestValidation {
             history.bestValidation = figure

@@ -37,7 +37,13 @@ struct TableTrainingFlags: ParsableArguments {
     }
 
     /// Trains a learner, reports and saves.
-    func run(_ configured: any SupervisedLearner) throws {
+    ///
+    /// - Parameters:
+    ///   - columns: the only columns to learn from; all when nil.
+    ///   - scaling: how the default preprocessing scales numbers; nil for the learner's usual way.
+    func run(
+        _ configured: any SupervisedLearner, columns: [String]? = nil, scaling: NumberScaling? = nil
+    ) throws {
         MemoryMeter.start()
         let started = monotonicSeconds()
         var learner = try ParameterFlags.apply(parameters, to: configured)
@@ -47,11 +53,17 @@ struct TableTrainingFlags: ParsableArguments {
         let decision = try value.map { try DecisionValue($0) }
         let progress = ProgressDisplay(quiet: global.quiet)
         let device = try deviceOption.open(global)
-        let table = try data.read(global, progress)
+        var table = try data.read(global, progress)
+        if let columns {
+            let roles = target.roles
+            let others = [roles.target, roles.weight, roles.group, roles.time].compactMap { $0 }
+            table = try table.selecting(columns + others.filter { !columns.contains($0) })
+        }
         let supervised = try SupervisedTable(table, roles: target.roles, kinds: type(of: learner).tasks)
         for note in supervised.notes { global.remark(note) }
         let loaded = monotonicSeconds()
-        var options = TableTrainingOptions(pipeline: try preparation.pipeline(learner, seed: seed))
+        var options = TableTrainingOptions(
+            pipeline: try preparation.pipeline(learner, seed: seed, scaling: scaling))
         options.testShare = test
         options.split = split
         options.threshold = threshold
@@ -106,10 +118,14 @@ struct PipelineFlags: ParsableArguments {
     @Option(help: "Probabilities put right on held-out folds: auto, none, platt or isotonic.")
     var calibration = CalibrationKind.auto
 
-    func pipeline(_ learner: any SupervisedLearner, seed: UInt64) throws -> TablePipeline {
-        TablePipeline(
+    func pipeline(
+        _ learner: any SupervisedLearner, seed: UInt64, scaling: NumberScaling? = nil
+    ) throws -> TablePipeline {
+        var pipeline = TablePipeline(
             learner: learner, recipe: try recipe.map { try RecipeFile.read($0) }, texts: texts, sampling: sampling,
             balanced: balanced, calibration: calibration, seed: seed)
+        if let scaling, recipe == nil { pipeline.recipe = scaling.applied(to: pipeline.effectiveRecipe) }
+        return pipeline
     }
 }
 

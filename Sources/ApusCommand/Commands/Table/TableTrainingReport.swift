@@ -57,7 +57,7 @@ struct TableTrainingReport {
                     ("load", .number(loadSeconds)), ("prepare", .number(result.seconds.prepare)),
                     ("compile", .number(device.compileSeconds)), ("train", .number(result.seconds.train)),
                     ("evaluate", .number(result.seconds.evaluate)), ("total", .number(totalSeconds)),
-                    ("per_iteration", .array([])),
+                    ("per_iteration", .array(model.pipeline.predictor.iterationSeconds.map { .number($0) })),
                 ])
             ),
             ("peak_memory_bytes", .integer(MemoryMeter.peakAnonymousBytes())),

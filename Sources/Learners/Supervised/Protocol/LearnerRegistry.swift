@@ -14,6 +14,7 @@ public enum LearnerRegistry {
         DecisionTree.self,
         RandomForest.self,
         GradientBoosting.self,
+        NetworkLearner.self,
     ]
 
     /// The learner of a kind. Throws ``ParameterError`` for a word that names none.

@@ -80,6 +80,8 @@ public protocol SupervisedPredictor: Sendable {
     func decisionPath(of features: Features, row: Int) -> [String]?
     /// Facts for people: iterations, support vectors, trees.
     var facts: [(name: String, value: Double)] { get }
+    /// Seconds of each pass over the rows, where the fit consists of such.
+    var iterationSeconds: [Double] { get }
 }
 
 extension SupervisedPredictor {
@@ -90,6 +92,7 @@ extension SupervisedPredictor {
     ) throws -> FeatureContributions? { nil }
     public func decisionPath(of features: Features, row: Int) -> [String]? { nil }
     public var facts: [(name: String, value: Double)] { [] }
+    public var iterationSeconds: [Double] { [] }
 }
 
 /// How much each column of the features matters.

@@ -4,10 +4,10 @@ import Devices
 import Learners
 import Tables
 
-/// `apus compare`
-struct CompareCommand: ParsableCommand {
+/// `apus compare learners`: what `apus compare --data` runs.
+struct CompareLearnersCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "compare", abstract: "Judge several learners on the same folds of a table.",
+        commandName: "learners", abstract: "Judge several learners on the same folds of a table.",
         discussion: """
             Everything is fitted anew on each fold's training part, preprocessing and calibration included. Learners are \
             words with optional parameters: logistic,"svm(c=0.1)",boosting. p is that of a paired t-test against the \

@@ -1,0 +1,150 @@
+import ArgumentParser
+import Compute
+import Core
+import Learners
+import Tables
+
+/// `apus bench net`
+struct NetBenchmark: BenchmarkCase {
+    static let name = "net"
+    static let configuration = CommandConfiguration(
+        commandName: name, abstract: "Training a dense network: an epoch of Adam, batches in the order of the rows.",
+        discussion: """
+            ReLU between the layers; logistic loss for one output, else softmax cross-entropy. The deviation is that of \
+            the epochs' losses from the first device's.
+            """)
+
+    @Option(help: "Units of the dense layers; the last is the output.")
+    var layers = NumberList([64, 64, 1])
+    @Option(help: "Columns of the rows.")
+    var inputs = 20
+    @Option(help: "Rows of an epoch.")
+    var rows = 20_000
+    @Option(help: "Rows of a step.")
+    var batch = 32
+    @Option(help: "A folder with x.npy, y.npy and w0.npy, … (inputs × units), in place of numbers of its own.")
+    var folder: String?
+    @OptionGroup var flags: BenchmarkFlags
+
+    static func arguments(quick: Bool) -> [String] { quick ? ["--rows", "5000"] : [] }
+
+    func validate() throws {
+        for (name, value) in [("inputs", inputs), ("rows", rows), ("batch", batch)]
+        where !(1...1 << 28).contains(value) {
+            throw ValidationError("--\(name) must be from 1 to 2^28, not \(value)")
+        }
+    }
+
+    func measure(on devices: [BenchmarkDevice]) throws -> [BenchmarkRecord] {
+        let problem = try folder.map { try read($0) } ?? made()
+        let sizes = layers.numbers.map(String.init).joined(separator: "-")
+        let subject = "\(problem.data.features.columns)-\(sizes), batch \(batch)"
+        let fits = try prepare(devices, subject) { try Fit($0, problem, batch: batch) }
+        let samples = try BenchmarkTiming.takingTurns(flags, fits.map { fit in fit.run })
+        let network = try problem.architecture.resolved()
+        let n = problem.data.rows
+        // Forward, and the gradients of the weights and of all inputs but the first.
+        let forward = Double(network.layers.reduce(0) { $0 + $1.operations })
+        let operations = Double(n) * (3 * forward - Double(network.layers[0].operations))
+        let steps = (n + batch - 1) / batch
+        let bytes = 4 * (Double(n) * Double(network.input.columns) + 7 * Double(steps) * Double(network.parameterCount))
+        return zip(fits, samples).map { fit, samples in
+            let deviation = zip(fit.losses, fits[0].losses).map { abs($0 - $1) / abs($1) }.max() ?? 0
+            return fit.device.record(
+                Self.name, subject: subject,
+                sizes: [
+                    "rows": n, "batch": batch, "inputs": network.input.columns, "parameters": network.parameterCount,
+                ],
+                settings: ["layers": sizes], samples: samples, operations: operations, bytes: bytes,
+                compileSeconds: fit.compileSeconds, transferSeconds: 0, deviation: (deviation, fits[0].device.name),
+                counters: nil, loss: fit.losses.last)
+        }
+    }
+
+    private struct Problem {
+        var architecture: NetworkArchitecture
+        var data: NetworkData
+        var weights: NetworkWeights?
+        var objective: NetworkObjective
+    }
+
+    private func architecture(_ inputs: Int) -> NetworkArchitecture {
+        .perceptron(inputs: inputs, hidden: Array(layers.numbers.dropLast()), outputs: layers.numbers.last!)
+    }
+
+    private func made() -> Problem {
+        let features = BenchmarkNumbers.uniform(rows: rows, columns: inputs, stream: 51)
+        let outputs = layers.numbers.last!
+        let random = Philox(seed: 42, stream: 52)
+        let labels = (0..<rows).map { Int32(random.integer(UInt64($0), below: max(outputs, 2))) }
+        let data =
+            outputs == 1
+            ? NetworkData(features: features, targets: labels.map { Float($0) })
+            : NetworkData(features: features, labels: labels)
+        return Problem(
+            architecture: architecture(inputs), data: data, weights: nil, objective: outputs == 1 ? .binary : .classes)
+    }
+
+    /// What a peer's script has written.
+    private func read(_ folder: String) throws -> Problem {
+        let features = try NumPyFile(path: folder + "/x.npy").matrix()
+        let targets = try NumPyFile(path: folder + "/y.npy").matrix().storage.array
+        let architecture = architecture(features.columns)
+        let parameters = try architecture.resolved().parameters
+        var values: [HostBuffer<Float>] = []
+        for (index, parameter) in parameters.enumerated() {
+            guard parameter.shape.count == 2 else {
+                values.append(HostBuffer(repeating: 0, count: parameter.count))
+                continue
+            }
+            let table = try NumPyFile(path: folder + "/w\(index / 2).npy").matrix()
+            guard table.rows == parameter.shape[1], table.columns == parameter.shape[0] else {
+                throw DataError(
+                    "w\(index / 2).npy is \(table.rows) × \(table.columns), the layer \(parameter.shape[1]) × \(parameter.shape[0])"
+                )
+            }
+            values.append(
+                HostBuffer(
+                    (0..<table.columns).flatMap { unit in (0..<table.rows).map { table[$0, unit] } }))
+        }
+        let data =
+            layers.numbers.last! == 1
+            ? NetworkData(features: features, targets: targets)
+            : NetworkData(features: features, labels: targets.map { Int32($0) })
+        return Problem(
+            architecture: architecture, data: data, weights: NetworkWeights(parameters, values: values),
+            objective: layers.numbers.last! == 1 ? .binary : .classes)
+    }
+
+    /// A training on one device, warmed up.
+    private final class Fit {
+        let device: BenchmarkDevice
+        let compileSeconds: Double
+        private(set) var losses: [Double] = []
+        private let trainer: NetworkTrainer
+        private let data: NetworkData
+
+        init(_ device: BenchmarkDevice, _ problem: Problem, batch: Int) throws {
+            self.device = device
+            data = problem.data
+            var options = NetworkTrainingOptions()
+            options.batchSize = batch
+            options.epochs = 2
+            options.epsilon = 1e-7
+            options.shuffles = false
+            trainer = try NetworkTrainer(
+                problem.architecture, objective: problem.objective, options: options, weights: problem.weights,
+                stream: device.stream)
+            let compiled = device.device.compileSeconds
+            _ = try trainer.train(data)
+            compileSeconds = device.device.compileSeconds - compiled
+        }
+
+        /// Seconds of the second epoch: the first has recorded the plans.
+        func run() throws -> Double {
+            let result = try trainer.train(data)
+            losses = result.history.losses
+            return result.history.seconds[1]
+        }
+    }
+}

@@ -1,0 +1,42 @@
+// The kernels of kernels/network_*.cl, which describes them, on the rows begin ..< end.
+#pragma once
+#include <stdint.h>
+
+// Parameters in a block of apus_network_optimizer_step: its rows.
+enum { apus_network_optimizer_block = 4096 };
+
+void apus_network_activation(const float *input, int64_t input_stride, float *output, int64_t output_stride,
+    int64_t columns, int function, int64_t begin, int64_t end);
+void apus_network_activation_gradient(const float *values, int64_t values_stride,
+    const float *output_gradient, int64_t output_gradient_stride,
+    float *input_gradient, int64_t input_gradient_stride, int64_t columns, int function,
+    int64_t begin, int64_t end);
+void apus_network_linear_combination(float alpha, const float *a, int64_t a_stride, float beta,
+    const float *b, int64_t b_stride, float *output, int64_t output_stride, int64_t columns,
+    int64_t begin, int64_t end);
+void apus_network_softmax_cross_entropy(const float *logits, int64_t logits_stride, const int *labels,
+    const float *weights, int flags, float smoothing, float scale, float *gradient, int64_t gradient_stride,
+    float *losses, int64_t columns, int64_t begin, int64_t end);
+void apus_network_element_loss(const float *predictions, int64_t predictions_stride,
+    const float *targets, int64_t targets_stride, const float *weights, int flags, int kind, float parameter,
+    float scale, float *gradient, int64_t gradient_stride, float *losses, int64_t columns,
+    int64_t begin, int64_t end);
+void apus_network_add_to_total(const float *input, int64_t n, float *total, int64_t begin, int64_t end);
+void apus_network_dropout(const float *input, int64_t input_stride, float *output, int64_t output_stride,
+    int64_t columns, float probability, uint64_t seed, uint64_t stream, const int *step, int64_t all_rows,
+    int64_t begin, int64_t end);
+void apus_network_layer_norm(const float *input, int64_t input_stride, const float *gain, const float *bias,
+    float epsilon, float *output, int64_t output_stride, float *statistics, int64_t statistics_stride,
+    int64_t columns, int64_t begin, int64_t end);
+void apus_network_layer_norm_gradient(const float *input, int64_t input_stride,
+    const float *statistics, int64_t statistics_stride, const float *gain,
+    const float *output_gradient, int64_t output_gradient_stride,
+    float *input_gradient, int64_t input_gradient_stride, float *products, int64_t products_stride,
+    int64_t columns, int64_t begin, int64_t end);
+void apus_network_optimizer_step(float *parameters, const float *gradient, float *first, float *second,
+    const float *controls, const float *norm, int flags, int method, float beta1, float beta2, float epsilon,
+    float l1, float l2, float decay, float largest_norm, int64_t n, int64_t begin, int64_t end);
+void apus_network_update_rows(float *table, int64_t table_stride, const int *ids, const int *starts,
+    const int *order, const float *gradient, int64_t gradient_stride, float *first, int64_t first_stride,
+    float *second, int64_t second_stride, const float *controls, int method, float beta1, float beta2,
+    float epsilon, int64_t table_rows, int64_t columns, int64_t begin, int64_t end);

@@ -1,0 +1,244 @@
+/// The primitives of neural networks.
+public enum NetworkOperation: Sendable {
+    case activation(ApplyActivation)
+    case activationGradient(ActivationGradient)
+    case linearCombination(LinearCombination)
+    case softmaxCrossEntropy(SoftmaxCrossEntropy)
+    case elementLoss(ElementLoss)
+    case addToTotal(AddToTotal)
+    case dropout(Dropout)
+    case layerNorm(LayerNorm)
+    case layerNormGradient(LayerNormGradient)
+    case optimizerStep(OptimizerStep)
+    case updateRows(UpdateRows)
+    case perceptronSteps(PerceptronSteps)
+
+    var kind: OperationKind {
+        switch self {
+        case .activation: .activation
+        case .activationGradient: .activationGradient
+        case .linearCombination: .linearCombination
+        case .softmaxCrossEntropy: .softmaxCrossEntropy
+        case .elementLoss: .elementLoss
+        case .addToTotal: .addToTotal
+        case .dropout: .dropout
+        case .layerNorm: .layerNorm
+        case .layerNormGradient: .layerNormGradient
+        case .optimizerStep: .optimizerStep
+        case .updateRows: .updateRows
+        case .perceptronSteps: .perceptronSteps
+        }
+    }
+}
+
+/// Functions that a layer of a network applies to every element.
+public enum ActivationFunction: String, Sendable, CaseIterable, Codable {
+    /// x
+    case identity
+    /// max(x, 0)
+    case relu
+    /// 1 / (1 + e⁻ˣ)
+    case sigmoid
+    /// tanh x
+    case tanh
+    /// x · Φ(x), Φ the distribution function of the normal distribution
+    case gelu
+    /// x / (1 + e⁻ˣ)
+    case silu
+
+    /// Whether the derivative is computed from the inputs; the other functions need only their outputs.
+    public var needsInputs: Bool { self == .gelu || self == .silu }
+}
+
+/// `output = function(input)`; may work in place.
+public struct ApplyActivation: Sendable {
+    public let function: ActivationFunction
+    public let input: Matrix
+    public let output: Matrix
+}
+
+/// `inputGradient = outputGradient · function′`; may work in place.
+public struct ActivationGradient: Sendable {
+    public let function: ActivationFunction
+    /// The inputs of functions that need them (``ActivationFunction/needsInputs``), of the others the outputs.
+    public let values: Matrix
+    public let outputGradient: Matrix
+    public let inputGradient: Matrix
+}
+
+/// `output = alpha · a + beta · b`; the output may be `a` or `b`.
+public struct LinearCombination: Sendable {
+    public let alpha: Float
+    public let a: Matrix
+    /// Where 0, `b` is not read.
+    public let beta: Float
+    public let b: Matrix
+    public let output: Matrix
+}
+
+/// With p = softmax(logits[i, :]) and the label's distribution q, `1 − smoothing` on the label plus `smoothing` spread
+/// evenly: `losses[i] = −weights[i] · Σ q_j · ln p_j` and `gradient[i, :] = weights[i] · scale · (p − q)`.
+public struct SoftmaxCrossEntropy: Sendable {
+    /// m × n
+    public let logits: Matrix
+    /// 1 × m, int32; a label below 0 counts for nothing, one past the end gives NaN.
+    public let labels: Matrix
+    /// 1 × m, or nil for 1.
+    public let weights: Matrix?
+    public let smoothing: Float
+    public let scale: Float
+    /// m × n; may be the logits themselves.
+    public let gradient: Matrix
+    /// 1 × m
+    public let losses: Matrix
+}
+
+/// Losses of single predictions.
+public enum ElementLossFunction: Sendable, Equatable {
+    /// (x − t)²
+    case squared
+    /// ln(1 + eˣ) − t·x: the cross-entropy of a probability σ(x)
+    case logistic
+    /// (x − t)² / 2 up to a distance of `delta`, beyond linear: delta · (|x − t| − delta / 2)
+    case huber(delta: Float)
+    /// Σ over columns j ≥ 1 of ln(1 + e^(x_j − x_0)): column 0 should be larger than the others; without targets
+    case personalizedRanking
+}
+
+/// `losses[i] = weights[i] · Σ_j loss(predictions[i, j], targets[i, j])` and its gradient, times `scale`.
+public struct ElementLoss: Sendable {
+    public let function: ElementLossFunction
+    /// m × n
+    public let predictions: Matrix
+    /// m × n; the predictions where the loss has none.
+    public let targets: Matrix
+    /// 1 × m, or nil for 1.
+    public let weights: Matrix?
+    public let scale: Float
+    /// m × n; may be the predictions themselves.
+    public let gradient: Matrix
+    /// 1 × m
+    public let losses: Matrix
+}
+
+/// `total[0] + total[1] += Σ input`: element 1 holds what float32 can't in element 0.
+public struct AddToTotal: Sendable {
+    /// 1 × n
+    public let input: Matrix
+    /// 1 × 2
+    public let total: Matrix
+}
+
+/// `output = input / (1 − probability)`, or 0 where Philox's number `(step · rows + i) · c + j`, c the columns rounded
+/// up to a multiple of four, is below the probability. The same elements on every device; may work in place.
+public struct Dropout: Sendable {
+    public let input: Matrix
+    public let output: Matrix
+    public let probability: Float
+    public let seed: UInt64
+    public let stream: UInt64
+    /// 1 × 1, int32: the number of the training step, so that a recorded plan draws anew each time.
+    public let step: Matrix
+}
+
+/// `output = (input − mean) / √(variance + epsilon) · gain + bias` for every row.
+public struct LayerNorm: Sendable {
+    /// m × n
+    public let input: Matrix
+    /// 1 × n
+    public let gain: Matrix
+    /// 1 × n
+    public let bias: Matrix
+    public let epsilon: Float
+    /// m × n; not the input.
+    public let output: Matrix
+    /// 2 × m: the means, and the inverses of the deviations.
+    public let statistics: Matrix
+}
+
+/// The gradient of ``LayerNorm``: of its input, and `products = outputGradient · normalized input`, whose column sums
+/// are the gradient of the gain.
+public struct LayerNormGradient: Sendable {
+    public let input: Matrix
+    public let statistics: Matrix
+    public let gain: Matrix
+    public let outputGradient: Matrix
+    /// m × n; may be `outputGradient`.
+    public let inputGradient: Matrix
+    /// m × n
+    public let products: Matrix
+}
+
+/// How an optimizer turns a gradient into a step.
+public enum OptimizerMethod: Sendable, Equatable, Codable {
+    /// Gradient descent; `velocity = momentum · velocity + g` where there is a momentum.
+    case gradientDescent(momentum: Float, nesterov: Bool)
+    /// Kingma and Ba 2015.
+    case adam(beta1: Float, beta2: Float, epsilon: Float)
+    /// Duchi, Hazan and Singer 2011.
+    case adagrad(epsilon: Float)
+}
+
+/// One step of an optimizer on a vector of parameters, with g = factor · gradient + l2 · parameters + l1 · sign:
+///
+/// - gradient descent: `parameters −= rate · g`, or `rate · velocity`;
+/// - Adam: `first = β₁·first + (1−β₁)·g`, `second = β₂·second + (1−β₂)·g²`,
+///   `parameters −= rate · c₁ · first / (√second · c₂ + ε)`;
+/// - Adagrad: `second += g²`, `parameters −= rate · g / (√second + ε)`;
+///
+/// and before that `parameters −= rate · decay · parameters` (decoupled weight decay).
+public struct OptimizerStep: Sendable {
+    public let method: OptimizerMethod
+    /// 1 × n
+    public let parameters: Matrix
+    /// 1 × n
+    public let gradient: Matrix
+    /// 1 × n: Adam's mean or the velocity; nil where the method has none.
+    public let first: Matrix?
+    /// 1 × n: the mean or the sum of squares; nil where the method has none.
+    public let second: Matrix?
+    /// 1 × 4: rate, c₁ = 1 / (1 − β₁ᵗ), c₂ = 1 / √(1 − β₂ᵗ), factor.
+    public let controls: Matrix
+    /// 1 × 1: the norm of the gradient, by which it is clipped to `largestNorm`; nil for no clipping.
+    public let norm: Matrix?
+    public let largestNorm: Float
+    public let l1: Float
+    public let l2: Float
+    public let decay: Float
+}
+
+/// What ``UpdateRows`` does with the gradient of a row.
+public enum RowUpdateMethod: Sendable, Equatable {
+    /// Adds it to the table, which is itself a gradient.
+    case add
+    /// Gradient descent.
+    case gradientDescent
+    /// Adam on the rows touched alone ("lazy").
+    case adam(beta1: Float, beta2: Float, epsilon: Float)
+    /// Adagrad.
+    case adagrad(epsilon: Float)
+    /// Adagrad with one accumulator for a row, the mean of the squares.
+    case rowWiseAdagrad(epsilon: Float)
+}
+
+/// A step on the rows of a table that a batch has touched. Segment u stands for table row `ids[u]`, and its gradient is
+/// the sum of the rows `order[starts[u]] ..< order[starts[u + 1]]` of `gradient`, in this order.
+public struct UpdateRows: Sendable {
+    public let method: RowUpdateMethod
+    /// n × d
+    public let table: Matrix
+    /// 1 × s, int32, without repetition; below 0 for a segment that is not there.
+    public let ids: Matrix
+    /// 1 × (s + 1), int32, ascending.
+    public let starts: Matrix
+    /// 1 × any, int32: rows of `gradient`.
+    public let order: Matrix
+    /// m × d
+    public let gradient: Matrix
+    /// n × d: Adam's means.
+    public let first: Matrix?
+    /// n × d, or n × 1 for the row-wise method: squares.
+    public let second: Matrix?
+    /// 1 × 4 as for ``OptimizerStep``; not read when adding.
+    public let controls: Matrix?
+}

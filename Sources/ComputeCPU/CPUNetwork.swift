@@ -1,0 +1,110 @@
+import CVectorLoops
+import Compute
+import Core
+
+/// Neural networks: every operation divides its rows among the workers.
+extension CPUBackend {
+    func network(_ operation: NetworkOperation) {
+        switch operation {
+        case .activation(let x):
+            chunks(x.output) { begin, end in
+                apus_network_activation(
+                    x.input.floats, x.input.stride, x.output.floats, x.output.stride, Int64(x.output.columns),
+                    x.function.number, begin, end)
+            }
+        case .activationGradient(let x):
+            chunks(x.inputGradient) { begin, end in
+                apus_network_activation_gradient(
+                    x.values.floats, x.values.stride, x.outputGradient.floats, x.outputGradient.stride,
+                    x.inputGradient.floats, x.inputGradient.stride, Int64(x.values.columns), x.function.number, begin,
+                    end)
+            }
+        case .linearCombination(let x):
+            chunks(x.output) { begin, end in
+                apus_network_linear_combination(
+                    x.alpha, x.a.floats, x.a.stride, x.beta, x.b.floats, x.b.stride, x.output.floats, x.output.stride,
+                    Int64(x.output.columns), begin, end)
+            }
+        case .softmaxCrossEntropy(let x):
+            chunks(x.logits) { begin, end in
+                apus_network_softmax_cross_entropy(
+                    x.logits.floats, x.logits.stride, x.labels.pointer(as: Int32.self), x.weights?.floats,
+                    x.weights == nil ? 0 : 1, x.smoothing, x.scale, x.gradient.floats, x.gradient.stride,
+                    x.losses.floats, Int64(x.logits.columns), begin, end)
+            }
+        case .elementLoss(let x):
+            let (kind, parameter) = x.function.arguments
+            chunks(x.predictions) { begin, end in
+                apus_network_element_loss(
+                    x.predictions.floats, x.predictions.stride, x.targets.floats, x.targets.stride,
+                    x.weights?.floats, x.weights == nil ? 0 : 1, kind, parameter, x.scale, x.gradient.floats,
+                    x.gradient.stride, x.losses.floats, Int64(x.predictions.columns), begin, end)
+            }
+        case .addToTotal(let x):
+            apus_network_add_to_total(x.input.floats, Int64(x.input.columns), x.total.floats, 0, 1)
+        case .dropout(let x):
+            chunks(x.output) { begin, end in
+                apus_network_dropout(
+                    x.input.floats, x.input.stride, x.output.floats, x.output.stride, Int64(x.output.columns),
+                    x.probability, x.seed, x.stream, x.step.pointer(as: Int32.self), Int64(x.output.rows), begin, end)
+            }
+        case .layerNorm(let x):
+            chunks(x.output) { begin, end in
+                apus_network_layer_norm(
+                    x.input.floats, x.input.stride, x.gain.floats, x.bias.floats, x.epsilon, x.output.floats,
+                    x.output.stride, x.statistics.floats, x.statistics.stride, Int64(x.output.columns), begin, end)
+            }
+        case .layerNormGradient(let x):
+            chunks(x.input) { begin, end in
+                apus_network_layer_norm_gradient(
+                    x.input.floats, x.input.stride, x.statistics.floats, x.statistics.stride, x.gain.floats,
+                    x.outputGradient.floats, x.outputGradient.stride, x.inputGradient.floats, x.inputGradient.stride,
+                    x.products.floats, x.products.stride, Int64(x.input.columns), begin, end)
+            }
+        case .optimizerStep(let x): optimizerStep(x)
+        case .updateRows(let x): updateRows(x)
+        case .perceptronSteps(let x): perceptronSteps(x)
+        }
+    }
+
+    private func optimizerStep(_ x: OptimizerStep) {
+        let (method, beta1, beta2, epsilon) = x.method.arguments
+        let blocks = Chunks.count(x.parameters.columns, size: Int(apus_network_optimizer_block))
+        pool.parallelFor(blocks) { block, _ in
+            apus_network_optimizer_step(
+                x.parameters.floats, x.gradient.floats, (x.first ?? x.parameters).floats,
+                (x.second ?? x.parameters).floats, x.controls.floats, (x.norm ?? x.controls).floats,
+                x.norm == nil ? 0 : 1, method, beta1, beta2, epsilon, x.l1, x.l2, x.decay, x.largestNorm,
+                Int64(x.parameters.columns), Int64(block), Int64(block + 1))
+        }
+    }
+
+    private func updateRows(_ x: UpdateRows) {
+        let (method, beta1, beta2, epsilon) = x.method.arguments
+        let (first, second) = (x.first ?? x.table, x.second ?? x.table)
+        chunks(rows: x.ids.columns, columns: x.table.columns) { begin, end in
+            apus_network_update_rows(
+                x.table.floats, x.table.stride, x.ids.pointer(as: Int32.self), x.starts.pointer(as: Int32.self),
+                x.order.pointer(as: Int32.self), x.gradient.floats, x.gradient.stride, first.floats, first.stride,
+                second.floats, second.stride, (x.controls ?? x.gradient).floats, method, beta1, beta2, epsilon,
+                Int64(x.table.rows), Int64(x.table.columns), begin, end)
+        }
+    }
+
+    func chunks(_ matrix: Matrix, _ body: (_ begin: Int64, _ end: Int64) -> Void) {
+        chunks(rows: matrix.rows, columns: matrix.columns, body)
+    }
+
+    func chunks(rows: Int, columns: Int, _ body: (_ begin: Int64, _ end: Int64) -> Void) {
+        let size = Chunks.rows(columns: columns, elements: 1 << 14)
+        pool.parallelFor(Chunks.count(rows, size: size)) { chunk, _ in
+            let range = Chunks.range(chunk, count: rows, size: size)
+            body(Int64(range.lowerBound), Int64(range.upperBound))
+        }
+    }
+}
+
+extension Matrix {
+    /// The row stride in the type of the loops.
+    var stride: Int64 { Int64(rowStride) }
+}

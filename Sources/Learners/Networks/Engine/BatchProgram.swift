@@ -1,0 +1,145 @@
+import Compute
+import Core
+
+/// A network compiled for one number of rows: its buffers, and the plans that are replayed for every batch of that size.
+final class BatchProgram {
+    let rows: Int
+    /// 1 × rows, int32: the rows of the data that make the batch.
+    private let indices: Matrix
+    private let head: LossHead
+    private let plan: Plan
+    private let objective: NetworkObjective
+    let output: LayerFlow
+
+    /// - Parameters:
+    ///   - features: all rows of the data, on the device.
+    ///   - optimizer: nil for a program that takes no step.
+    ///   - backward: whether gradients are computed although no step is taken.
+    ///   - total: 1 × 2, to which the losses are added.
+    init(
+        _ network: ResolvedNetwork, objective: NetworkObjective, rows: Int, features: Matrix, weighted: Bool,
+        parameters: DeviceParameters, optimizer: OptimizerState?, backward: Bool = false, smoothing: Float,
+        seed: UInt64, step: Matrix,
+        total: Matrix, stream: Compute.Stream
+    ) throws(ComputeError) {
+        self.rows = rows
+        self.objective = objective
+        let indices = try stream.allocate(rows: 1, columns: rows, .int32)
+        self.indices = indices
+        let compiler = LayerCompiler(
+            stream: stream, parameters: parameters, batch: rows, training: optimizer != nil || backward,
+            dropsOut: optimizer != nil, seed: seed,
+            step: step)
+        let gathered = try stream.allocate(rows: rows, columns: features.columns)
+        // The data need no gradient.
+        let input = LayerFlow(
+            value: gathered.window(rows: rows * network.input.rows, columns: network.input.columns), gradient: nil,
+            shape: network.input)
+        let output = try compiler.compile(network.layers, input)
+        let head = try LossHead(
+            objective, output: output.flattened(batch: rows), weighted: weighted, smoothing: smoothing,
+            scale: 1 / Float(rows), stream: stream)
+        self.output = output
+        self.head = head
+        plan = try stream.record { stream throws(ComputeError) in
+            try stream.gather(features, rows: indices, into: gathered)
+            try compiler.runForward(stream)
+            try head.run(stream)
+            try stream.addToTotal(head.losses, total)
+            if optimizer != nil || backward { try compiler.runBackward(stream) }
+            guard let optimizer else { return }
+            if optimizer.accumulated == nil {
+                try optimizer.step(stream)
+            } else {
+                try optimizer.accumulate(stream)
+            }
+        }
+    }
+
+    /// Uploads what a batch is and enqueues its work.
+    func run(_ batch: ArraySlice<Int32>, of data: NetworkData, _ stream: Compute.Stream) throws(ComputeError) {
+        try stream.upload(Array(batch), to: indices)
+        if let labels = head.labels { try stream.upload(batch.map { data.labels[Int($0)] }, to: labels) }
+        if let targets = head.targets {
+            let columns = targets.columns
+            let values =
+                columns == 1
+                ? batch.map { data.targets[Int($0)] }
+                : batch.flatMap { data.targets[Int($0) * columns..<(Int($0) + 1) * columns] }
+            try stream.upload(values, to: targets)
+        }
+        if let weights = head.weights, let all = data.weights {
+            try stream.upload(batch.map { all[Int($0)] }, to: weights)
+        }
+        try stream.replay(plan)
+    }
+}
+
+extension LayerFlow {
+    /// One row for each example.
+    func flattened(batch: Int) -> LayerFlow {
+        guard shape.rows > 1 else { return self }
+        let columns = shape.rows * shape.columns
+        return LayerFlow(
+            value: value.window(rows: batch, columns: columns),
+            gradient: gradient?.window(rows: batch, columns: columns), shape: LayerShape(columns: columns))
+    }
+}
+
+/// A network ready to predict on a device.
+public final class NetworkRunner {
+    private let stream: Compute.Stream
+    private let network: ResolvedNetwork
+    private let parameters: DeviceParameters
+    private let step: Matrix
+    private var programs: [Int: (input: Matrix, output: LayerFlow, plan: Plan)] = [:]
+
+    /// Rows that are predicted at once.
+    private static let batch = 1024
+
+    /// Throws ``ParameterError`` when the architecture does not fit together, ``ComputeError`` when the device fails.
+    public init(_ architecture: NetworkArchitecture, weights: NetworkWeights, stream: Compute.Stream) throws {
+        network = try architecture.resolved()
+        self.stream = stream
+        parameters = try DeviceParameters(weights, training: false, stream: stream)
+        step = try stream.upload([0] as [Int32])
+    }
+
+    /// What the last layer gives for every row of `features`: rows × outputs.
+    public func outputs(_ features: HostMatrix) throws -> HostMatrix {
+        guard features.columns == network.input.rows * network.input.columns else {
+            throw DataError(
+                "the rows have \(features.columns) columns, the first layer of the network expects \(network.input)")
+        }
+        let columns = network.output.rows * network.output.columns
+        let result = HostMatrix(rows: features.rows, columns: columns)
+        let table = try stream.wrap(features)
+        var row = 0
+        while row < features.rows {
+            let count = min(Self.batch, features.rows - row)
+            let program = try program(rows: count)
+            try stream.copy(table.rows(row..<row + count), to: program.input)
+            try stream.replay(program.plan)
+            let part = try stream.download(program.output.flattened(batch: count).value)
+            (result.storage.baseAddress + row * columns).update(
+                from: part.storage.baseAddress, count: count * columns)
+            row += count
+        }
+        return result
+    }
+
+    private func program(rows: Int) throws(ComputeError) -> (input: Matrix, output: LayerFlow, plan: Plan) {
+        if let present = programs[rows] { return present }
+        let compiler = LayerCompiler(
+            stream: stream, parameters: parameters, batch: rows, training: false, seed: 0, step: step)
+        let input = try stream.allocate(rows: rows, columns: network.input.rows * network.input.columns)
+        let output = try compiler.compile(
+            network.layers,
+            LayerFlow(
+                value: input.window(rows: rows * network.input.rows, columns: network.input.columns), gradient: nil,
+                shape: network.input))
+        let plan = try stream.record { stream throws(ComputeError) in try compiler.runForward(stream) }
+        programs[rows] = (input, output, plan)
+        return (input, output, plan)
+    }
+}

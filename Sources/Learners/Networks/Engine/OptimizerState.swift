@@ -1,0 +1,103 @@
+import Compute
+import Core
+
+/// Parameters on a device with what an optimizer keeps beside them.
+final class OptimizerState {
+    let parameters: DeviceParameters
+    let options: NetworkTrainingOptions
+    /// Adam's means, or velocities.
+    let first: Matrix?
+    /// Squares.
+    let second: Matrix?
+    /// Gradients of several batches, when they make one step.
+    let accumulated: Matrix?
+    /// 1 × 4: what changes from step to step.
+    let controls: Matrix
+    private let norm: Matrix?
+    /// Steps done.
+    private(set) var steps = 0
+
+    init(_ parameters: DeviceParameters, options: NetworkTrainingOptions, stream: Compute.Stream) throws(ComputeError) {
+        self.parameters = parameters
+        self.options = options
+        func zeroes() throws(ComputeError) -> Matrix {
+            let matrix = try stream.allocate(rows: 1, columns: parameters.count)
+            try stream.fill(matrix, with: 0)
+            return matrix
+        }
+        switch options.method {
+        case .gradientDescent(let momentum, _):
+            first = momentum > 0 ? try zeroes() : nil
+            second = nil
+        case .adam:
+            first = try zeroes()
+            second = try zeroes()
+        case .adagrad:
+            first = nil
+            second = try zeroes()
+        }
+        accumulated = options.accumulate > 1 ? try zeroes() : nil
+        controls = try stream.allocate(rows: 1, columns: 4)
+        norm = options.clipNorm != nil ? try stream.allocate(rows: 1, columns: 1) : nil
+    }
+
+    /// Sets learning rate and corrections for the next step, and counts it.
+    ///
+    /// - Parameter rate: the learning rate.
+    func prepareStep(rate: Double, _ stream: Compute.Stream) throws(ComputeError) {
+        steps += 1
+        try stream.upload(controls(rate: rate, step: steps), to: controls)
+    }
+
+    /// What a step, counted from 1, needs: rate, 1 / (1 − β₁ᵗ), 1 / √(1 − β₂ᵗ), factor of the gradient.
+    func controls(rate: Double, step: Int) -> [Float] {
+        let correction1 = 1 / (1 - power(Double(options.beta1), Double(step)))
+        let correction2 = 1 / (1 - power(Double(options.beta2), Double(step))).squareRoot()
+        return [Float(rate), Float(correction1), Float(correction2), 1 / Float(options.accumulate)]
+    }
+
+    /// Counts steps that were done elsewhere.
+    func count(steps: Int) { self.steps += steps }
+
+    /// Enqueues the step itself.
+    func step(_ stream: Compute.Stream) throws(ComputeError) {
+        let gradient = accumulated ?? parameters.gradients!
+        if let norm { try stream.rowNorms(gradient, into: norm) }
+        try stream.optimizerStep(
+            options.method, parameters: parameters.values, gradient: gradient, first: first, second: second,
+            controls: controls, norm: norm, largestNorm: options.clipNorm ?? .infinity, l1: options.l1,
+            l2: options.l2, decay: options.optimizer == .adamw ? options.weightDecay : 0)
+        if let accumulated { try stream.fill(accumulated, with: 0) }
+    }
+
+    /// Enqueues adding the gradients of a batch to those before it.
+    func accumulate(_ stream: Compute.Stream) throws(ComputeError) {
+        guard let accumulated else { return }
+        try stream.combine(accumulated, parameters.gradients!, into: accumulated)
+    }
+
+    /// Everything that a later step depends on, as values of the host.
+    func snapshot(_ stream: Compute.Stream) throws(ComputeError) -> OptimizerSnapshot {
+        OptimizerSnapshot(
+            values: try stream.download(parameters.values),
+            first: try first.map { m throws(ComputeError) in try stream.download(m) },
+            second: try second.map { m throws(ComputeError) in try stream.download(m) }, steps: steps)
+    }
+
+    /// Goes back, or on, to a snapshot of the same network and options.
+    func restore(_ snapshot: OptimizerSnapshot, _ stream: Compute.Stream) throws(ComputeError) {
+        try stream.upload(snapshot.values.storage.array, to: parameters.values)
+        if let first, let saved = snapshot.first { try stream.upload(saved.storage.array, to: first) }
+        if let second, let saved = snapshot.second { try stream.upload(saved.storage.array, to: second) }
+        if let accumulated { try stream.fill(accumulated, with: 0) }
+        steps = snapshot.steps
+    }
+}
+
+/// The state of an optimizer between two steps: 1 × all parameters, as they lie on the device.
+struct OptimizerSnapshot: Sendable {
+    var values: HostMatrix
+    var first: HostMatrix?
+    var second: HostMatrix?
+    var steps: Int
+}

@@ -1,0 +1,185 @@
+import Core
+
+/// A network as an ONNX model (operator set 20): https://onnx.ai/onnx/intro.
+///
+/// Input `features`: rows × columns, as the model's preprocessing leaves them. Output `predictions`: rows × classes,
+/// probabilities; or rows × 1, a number.
+struct NetworkONNX {
+    private var graph = ProtocolBuffer()
+    private var names = 0
+    private let weights: NetworkWeights
+
+    private static let floatType = 1
+
+    /// The bytes of the file.
+    ///
+    /// - Parameter columns: names of the features, kept in the model's metadata.
+    static func model(_ predictor: NetworkPredictor, columns: [String]) throws -> [UInt8] {
+        let network = try predictor.settings.architecture.resolved()
+        var writer = NetworkONNX(weights: predictor.weights)
+        var value = writer.layers(network.layers, "features")
+        switch predictor.task.kind {
+        case .regression:
+            value = writer.node("Mul", [value, writer.constant(Float(predictor.settings.deviation))])
+            value = writer.node("Add", [value, writer.constant(Float(predictor.settings.mean))])
+        case .binary:
+            let positive = writer.node("Sigmoid", [value])
+            let negative = writer.node("Sub", [writer.constant(1), positive])
+            value = writer.node("Concat", [negative, positive], [("axis", 1)])
+        case .multiclass: value = writer.node("Softmax", [value], [("axis", 1)])
+        }
+        writer.node("Identity", [value], output: "predictions")
+        writer.graph.add(2, "net")
+        writer.graph.add(11, tensor("features", columns: network.input.columns))
+        writer.graph.add(12, tensor("predictions", columns: predictor.task.outputs))
+
+        var model = ProtocolBuffer()
+        model.add(1, 9)
+        model.add(2, "apus")
+        model.add(3, ApusVersion.current)
+        model.add(7, writer.graph)
+        var operators = ProtocolBuffer()
+        operators.add(1, "")
+        operators.add(2, 20)
+        model.add(8, operators)
+        for (key, text) in [
+            ("features", columns.joined(separator: "\n")), ("labels", predictor.task.labels.joined(separator: "\n")),
+        ] {
+            var entry = ProtocolBuffer()
+            entry.add(1, key)
+            entry.add(2, text)
+            model.add(14, entry)
+        }
+        return model.bytes
+    }
+
+    private init(weights: NetworkWeights) { self.weights = weights }
+
+    private mutating func layers(_ layers: [ResolvedLayer], _ input: String) -> String {
+        var value = input
+        for layer in layers {
+            switch layer.specification {
+            case .dense(_, let bias):
+                value = node(
+                    "Gemm",
+                    [value, parameter("\(layer.name).weight")] + (bias ? [parameter("\(layer.name).bias")] : []),
+                    [("transB", 1)])
+            case .activation(let name):
+                switch name {
+                case .relu: value = node("Relu", [value])
+                case .sigmoid: value = node("Sigmoid", [value])
+                case .tanh: value = node("Tanh", [value])
+                case .gelu: value = node("Gelu", [value])
+                case .silu: value = node("Mul", [value, node("Sigmoid", [value])])
+                }
+            // Only while training.
+            case .dropout: break
+            case .layerNorm(let epsilon):
+                value = node(
+                    "LayerNormalization", [value, parameter("\(layer.name).weight"), parameter("\(layer.name).bias")],
+                    [("axis", -1)], floats: [("epsilon", epsilon)])
+            case .residual: value = node("Add", [value, self.layers(layer.children, value)])
+            }
+        }
+        return value
+    }
+
+    private mutating func parameter(_ name: String) -> String {
+        let index = weights.descriptions.firstIndex { $0.name == name }!
+        add(name, shape: weights.descriptions[index].shape, Array(weights.values[index].elements))
+        return name
+    }
+
+    private mutating func constant(_ value: Float) -> String {
+        names += 1
+        add("constant\(names)", shape: [], [value])
+        return "constant\(names)"
+    }
+
+    private mutating func add(_ name: String, shape: [Int], _ values: [Float]) {
+        var tensor = ProtocolBuffer()
+        for extent in shape { tensor.add(1, extent) }
+        tensor.add(2, Self.floatType)
+        tensor.add(8, name)
+        tensor.add(9, values.flatMap { withUnsafeBytes(of: $0.bitPattern.littleEndian) { Array($0) } })
+        graph.add(5, tensor)
+    }
+
+    @discardableResult
+    private mutating func node(
+        _ type: String, _ inputs: [String], _ integers: [(String, Int)] = [], floats: [(String, Float)] = [],
+        output: String? = nil
+    ) -> String {
+        names += 1
+        let output = output ?? "value\(names)"
+        var node = ProtocolBuffer()
+        for input in inputs { node.add(1, input) }
+        node.add(2, output)
+        node.add(3, "node\(names)")
+        node.add(4, type)
+        for (name, value) in integers {
+            var attribute = ProtocolBuffer()
+            attribute.add(1, name)
+            attribute.add(3, value)
+            attribute.add(20, 2)
+            node.add(5, attribute)
+        }
+        for (name, value) in floats {
+            var attribute = ProtocolBuffer()
+            attribute.add(1, name)
+            attribute.add(2, value)
+            attribute.add(20, 1)
+            node.add(5, attribute)
+        }
+        graph.add(1, node)
+        return output
+    }
+
+    private static func tensor(_ name: String, columns: Int) -> ProtocolBuffer {
+        var rows = ProtocolBuffer()
+        rows.add(2, "rows")
+        var width = ProtocolBuffer()
+        width.add(1, columns)
+        var shape = ProtocolBuffer()
+        shape.add(1, rows)
+        shape.add(1, width)
+        var tensor = ProtocolBuffer()
+        tensor.add(1, floatType)
+        tensor.add(2, shape)
+        var type = ProtocolBuffer()
+        type.add(1, tensor)
+        var value = ProtocolBuffer()
+        value.add(1, name)
+        value.add(2, type)
+        return value
+    }
+}
+
+extension NetworkPredictor {
+    /// Writes the network as an ONNX model. Input `features` (rows × columns, preprocessed), output `predictions`.
+    ///
+    /// - Parameter columns: names of the features.
+    /// - Throws: ``SystemError`` when the file can't be written.
+    public func writeONNX(to path: String, columns: [String]) throws {
+        let file = try AtomicFile(path: path)
+        try file.write(try NetworkONNX.model(self, columns: columns))
+        try file.commit()
+    }
+
+    /// Writes the weights as PyTorch's `state_dict` of the same `nn.Sequential` would hold them: `0.weight`, `0.bias`, …
+    public func writeWeights(to path: String) throws {
+        var writer = SafetensorsWriter()
+        weights.write(to: &writer, prefix: "")
+        try writer.write(to: path)
+    }
+
+    /// The same network with weights from a file that ``writeWeights(to:)`` or PyTorch has written.
+    /// Throws ``DataError`` where a tensor is missing or of another shape.
+    public func reading(weightsFrom path: String) throws -> NetworkPredictor {
+        NetworkPredictor(
+            architecture: settings.architecture, objective: settings.objective,
+            weights: try NetworkWeights(weights.descriptions, file: SafetensorsFile(path: path), prefix: ""),
+            history: settings.history, mean: settings.mean, deviation: settings.deviation, featureMeans: featureMeans,
+            task: task)
+    }
+}

@@ -1,0 +1,113 @@
+import Compute
+import Core
+import Tables
+
+/// A trained network: what ``NetworkLearner`` learns.
+///
+/// Tensors: `predictor.` and the names that a PyTorch `state_dict` of the same `nn.Sequential` has, such as
+/// `predictor.0.weight` (outputs × inputs), and `predictor.feature_means`.
+public struct NetworkPredictor: SupervisedPredictor {
+    public struct Settings: Codable, Sendable {
+        public var architecture: NetworkArchitecture
+        public var objective: NetworkObjective
+        public var history: NetworkHistory
+        /// A number is the output times `deviation`, plus `mean`.
+        public var mean: Double
+        public var deviation: Double
+    }
+
+    public let settings: Settings
+    public let weights: NetworkWeights
+    /// Means of the columns in the training data: where integrated gradients start.
+    let featureMeans: [Float]
+    let task: SupervisedTask
+
+    init(
+        architecture: NetworkArchitecture, objective: NetworkObjective, weights: NetworkWeights,
+        history: NetworkHistory, mean: Double, deviation: Double, featureMeans: [Float], task: SupervisedTask
+    ) {
+        settings = Settings(
+            architecture: architecture, objective: objective, history: history, mean: mean, deviation: deviation)
+        self.weights = weights
+        self.featureMeans = featureMeans
+        self.task = task
+    }
+
+    public init(
+        settings: Settings, file: SafetensorsFile, task: SupervisedTask, columns: [FeatureDescription]
+    ) throws {
+        self.settings = settings
+        self.task = task
+        let network: ResolvedNetwork
+        do { network = try settings.architecture.resolved() } catch { throw DataError("\(error)") }
+        guard network.input.columns == columns.count else {
+            throw DataError("the network has \(network.input) inputs for \(columns.count) features")
+        }
+        weights = try NetworkWeights(network.parameters, file: file, prefix: "predictor.")
+        featureMeans = try file.floats("predictor.feature_means", shape: [columns.count]).array
+    }
+
+    public func write(to writer: inout SafetensorsWriter) {
+        weights.write(to: &writer, prefix: "predictor.")
+        writer.add("predictor.feature_means", shape: [featureMeans.count], HostBuffer(featureMeans))
+    }
+
+    public var facts: [(name: String, value: Double)] {
+        let history = settings.history
+        var facts: [(name: String, value: Double)] = [
+            ("parameters", Double(weights.values.reduce(0) { $0 + $1.count })), ("epochs", Double(history.epochs)),
+        ]
+        if let loss = history.losses.last { facts.append(("loss", loss)) }
+        if let loss = history.validationLosses.last { facts.append(("validation_loss", loss)) }
+        if let best = history.best { facts.append(("best_epoch", Double(best + 1))) }
+        facts.append(("stopped_early", history.stoppedEarly ? 1 : 0))
+        return facts
+    }
+
+    public var iterationSeconds: [Double] { settings.history.seconds }
+
+    public func predict(_ features: Features, context: LearningContext) throws -> HostMatrix {
+        let outputs = try NetworkRunner(settings.architecture, weights: weights, stream: context.stream)
+            .outputs(features.dense)
+        let predictions = HostMatrix(rows: outputs.rows, columns: task.outputs)
+        for row in 0..<outputs.rows {
+            switch task.kind {
+            case .regression: predictions[row, 0] = Float(Double(outputs[row, 0]) * settings.deviation + settings.mean)
+            case .binary:
+                let likelihood = 1 / (1 + exponential(-Double(outputs[row, 0])))
+                (predictions[row, 0], predictions[row, 1]) = (Float(1 - likelihood), Float(likelihood))
+            case .multiclass:
+                let largest = outputs.row(row).max() ?? 0
+                let powers = outputs.row(row).map { exponential(Double($0 - largest)) }
+                let sum = powers.reduce(0, +)
+                for output in powers.indices { predictions[row, output] = Float(powers[output] / sum) }
+            }
+        }
+        return predictions
+    }
+
+    /// Integrated gradients (Sundararajan, Taly and Yan 2017) from the mean row of the training data: base and
+    /// contributions add up to the score to 1e-3 of what they explain.
+    public func contributions(
+        of features: Features, output: Int, context: LearningContext
+    ) throws -> FeatureContributions? {
+        let score = task.kind == .multiclass ? output : 0
+        var result = try IntegratedGradients(settings.architecture, weights: weights, stream: context.stream)
+            .contributions(features.dense, from: featureMeans, output: score)
+        switch task.kind {
+        case .regression:
+            result.values = result.values.map { $0 * settings.deviation }
+            result.base = result.base * settings.deviation + settings.mean
+        case .binary:
+            // Of two classes, the first's log odds are the second's with the other sign.
+            if output == 0 {
+                result.values = result.values.map { -$0 }
+                result.base = -result.base
+            }
+        case .multiclass: break
+        }
+        return FeatureContributions(
+            base: result.base, values: result.values, columns: features.columns.count,
+            scale: task.kind == .regression ? "value" : task.kind == .binary ? "log odds" : "score")
+    }
+}

@@ -1,0 +1,48 @@
+import Core
+
+/// An array of bytes in the IDX format, as MNIST and its successors are published, plain or compressed.
+///
+/// Format: http://yann.lecun.com/exdb/mnist; only the element type of unsigned bytes.
+public struct IDXFile: Sendable {
+    /// Extents, the slowest first: images × rows × columns, or the number of labels.
+    public let shape: [Int]
+    /// The elements, row after row.
+    public let elements: [UInt8]
+
+    /// Reads a file. Throws ``SystemError`` when it can't be opened, ``DataError`` when it is no such file or cut short.
+    public init(path: String) throws {
+        let file = try FileSource(path: path)
+        var magic = [UInt8](repeating: 0, count: 4)
+        let taken = try magic.withUnsafeMutableBytes { try file.fill($0) }
+        var source: any ByteSource = PrefixedSource(Array(magic[..<taken]), then: file)
+        if magic.starts(with: [0x1F, 0x8B]) {
+            source = try GzipSource(source, path: path)
+        } else if magic == [0x28, 0xB5, 0x2F, 0xFD] {
+            source = try ZstandardSource(source, path: path)
+        }
+        var header = [UInt8](repeating: 0, count: 4)
+        let got = try header.withUnsafeMutableBytes { try source.fill($0) }
+        guard got == 4, header[0] == 0, header[1] == 0, (1...4).contains(header[3]) else {
+            throw DataError("this is not an IDX file", file: path)
+        }
+        guard header[2] == 8 else {
+            throw DataError("IDX elements of type \(header[2]) are not known; only unsigned bytes are", file: path)
+        }
+        var extents = [UInt8](repeating: 0, count: 4 * Int(header[3]))
+        guard try extents.withUnsafeMutableBytes({ try source.fill($0) }) == extents.count else {
+            throw DataError("the file is cut short within its header", file: path)
+        }
+        let shape = stride(from: 0, to: extents.count, by: 4).map { start in
+            extents[start..<start + 4].reduce(0) { $0 << 8 | Int($1) }
+        }
+        let count = shape.reduce(1) { $0.multipliedReportingOverflow(by: $1).partialValue }
+        guard count >= 0, count <= 1 << 34 else { throw DataError("the header claims \(shape)", file: path) }
+        var elements = [UInt8](repeating: 0, count: count)
+        let read = try elements.withUnsafeMutableBytes { try source.fill($0) }
+        guard read == count else {
+            throw DataError("the file is cut short: \(read) of \(count) elements are there", file: path)
+        }
+        self.shape = shape
+        self.elements = elements
+    }
+}

@@ -1,0 +1,100 @@
+import Testing
+
+/// Every kind of recommender through the program.
+@Suite struct RecommenderCommandTests {
+    private static func csv() throws -> String { try SmallShop.trained.get().path + "/shop.csv" }
+
+    private static let kinds: [[String]] = [
+        ["popular"], ["popular", "--rule", "recent"], ["popular", "--rule", "random"], ["neighbors"],
+        ["neighbors", "--between", "users", "--similarity", "tfidf"], ["ease", "--regularization", "10"],
+        ["bpr", "--factors", "8", "--iterations", "30"], ["warp", "--factors", "8", "--iterations", "20"],
+        ["hybrid", "--parts", "neighbors,ease"],
+    ]
+
+    @Test(arguments: kinds)
+    func trainsAndAnswers(_ arguments: [String]) throws {
+        let folder = TemporaryFolder()
+        let model = folder.path + "/model.apus"
+        let training = try Program.run(
+            ["train"] + arguments + [
+                "--interactions", try Self.csv(), "--split", "random", "--seed", "42", "--device", "cpu", "--output",
+                model, "--json",
+            ])
+        #expect(training.code == 0, "\(training.errors)")
+        let report = try JSONText.object(in: training.output)
+        for key in ["kind", "device", "metrics", "intervals", "baselines", "seconds", "peak_memory_bytes"] {
+            #expect(report[key] != nil, "\(key)")
+        }
+        let evaluation = try Program.run([
+            "evaluate", "--model", model, "--interactions", try Self.csv(), "--device", "cpu", "--json",
+        ])
+        #expect(evaluation.code == 0, "\(evaluation.errors)")
+        #expect(
+            try JSONText.object(in: evaluation.output)["metrics"]?.object?["recall@20"]?.number
+                == report["metrics"]?.object?["recall@20"]?.number)
+        for question in [
+            ["recommend", "--user", "u1", "--count", "3", "--json"], ["recommend", "--items", "i1,i3", "--json"],
+            ["inspect", "--json"],
+        ] {
+            let answer = try Program.run(
+                question + ["--model", model] + (question[0] == "recommend" ? ["--device", "cpu"] : []))
+            #expect(answer.code == 0, "\(answer.errors)")
+            #expect(try !JSONText.object(in: answer.output).isEmpty)
+        }
+        let similar = try Program.run(["similar", "--model", model, "--item", "i1", "--device", "cpu"])
+        // Popularity compares nothing and gives the reason.
+        #expect(
+            similar.code == (arguments[0] == "popular" || arguments.contains("users") ? 64 : 0), "\(similar.errors)")
+        let unknown = try Program.run(["recommend", "--model", model, "--user", "stranger", "--device", "cpu"])
+        #expect(unknown.code == 0 && unknown.output.contains("unknown user"))
+    }
+
+    @Test func comparisonsAreOneObject() throws {
+        let result = try Program.run([
+            "compare", "--interactions", try Self.csv(), "--recommenders", "popular,neighbors,ease,als,bpr", "--split",
+            "users", "--seed", "42", "--trials", "2", "--device", "cpu", "--json",
+        ])
+        #expect(result.code == 0, "\(result.errors)")
+        let entries = try JSONText.object(in: result.output)["recommenders"]?.array ?? []
+        #expect(entries.count == 5)
+        let figures = entries.compactMap { $0.object?["metrics"]?.object?["ndcg@100"]?.number }
+        #expect(figures.count == 5 && figures == figures.sorted(by: >))
+        #expect(entries.allSatisfy { $0.object?["intervals"]?.object?["ndcg@100"]?.array?.count == 2 })
+    }
+
+    @Test func neighborsWithoutAModel() throws {
+        let folder = TemporaryFolder()
+        let file = folder.path + "/neighbours.csv"
+        let result = try Program.run([
+            "similar", "--interactions", try Self.csv(), "--between", "users", "--similarity", "pearson", "--count",
+            "5",
+            "--output", file,
+        ])
+        #expect(result.code == 0, "\(result.errors)")
+        let lines = TemporaryFolder.text(file).split(separator: "\n")
+        #expect(lines.first == "user,rank,neighbor,similarity" && lines.count > SmallShop.users)
+    }
+
+    @Test(arguments: [
+        (["compare"], 64), (["compare", "--interactions", "CSV", "--recommenders", "oracle"], 64),
+        (["compare", "--interactions", "/nowhere/x.csv"], 1),
+        (["compare", "--interactions", "CSV", "--recommenders", "content"], 64),
+        (["train", "neighbors", "--interactions", "CSV", "--neighbors", "0", "--output", "OUT"], 64),
+        (["train", "ease", "--interactions", "CSV", "--regularization", "0", "--output", "OUT"], 64),
+        (["train", "bpr", "--interactions", "CSV", "--factors", "0", "--output", "OUT"], 64),
+        (["train", "hybrid", "--interactions", "CSV", "--parts", "als", "--output", "OUT"], 64),
+        (["train", "content", "--interactions", "CSV", "--output", "OUT"], 64),
+        (["train", "content", "--interactions", "CSV", "--item-attributes", "/nowhere", "--output", "OUT"], 1),
+        (["train", "popular", "--interactions", "CSV", "--output", "/nowhere/m.apus"], 1),
+        (["similar", "--interactions", "CSV", "--count", "0"], 64), (["similar"], 64),
+        (["similar", "--interactions", "CSV", "--between", "users", "--user", "stranger"], 65),
+    ])
+    func mistakesAreToldApart(_ arguments: [String], code: Int) throws {
+        let folder = TemporaryFolder()
+        let csv = try Self.csv()
+        let result = try Program.run(
+            arguments.map { $0 == "CSV" ? csv : $0 == "OUT" ? folder.path + "/m.apus" : $0 })
+        #expect(Int(result.code) == code, "\(arguments): \(result.code) \(result.errors)")
+        #expect(!result.errors.isEmpty && folder.names.isEmpty)
+    }
+}

@@ -1,0 +1,92 @@
+import Compute
+import Core
+
+/// The operations of networks, in shapes that make several chunks.
+extension CPUWorkload {
+    static func network(_ operation: OperationKind, on stream: Stream) throws -> [[UInt32]] {
+        let (m, n) = (3000, 37)
+        func x(_ rows: Int = m, _ columns: Int = n) throws -> Matrix { try stream.upload(values(rows, columns)) }
+        switch operation {
+        case .activation:
+            return try one(stream, m, n) { output throws in try stream.activate(x(), .gelu, into: output) }
+        case .activationGradient:
+            return try one(stream, m, n) { output throws in
+                try stream.activationGradient(.silu, values: x(), outputGradient: x(), into: output)
+            }
+        case .linearCombination:
+            return try one(stream, m, n) { output throws in try stream.combine(x(), beta: 2, x(), into: output) }
+        case .softmaxCrossEntropy:
+            return try one(stream, m, n) { output throws in
+                try stream.softmaxCrossEntropy(
+                    x(), labels: stream.upload((0..<m).map { Int32($0 % n) }), scale: 1, gradient: output,
+                    losses: stream.allocate(rows: 1, columns: m))
+            }
+        case .elementLoss:
+            return try one(stream, 1, m) { output throws in
+                try stream.elementLoss(
+                    .logistic, x(), targets: x(), scale: 1, gradient: stream.allocate(rows: m, columns: n),
+                    losses: output)
+            }
+        case .addToTotal:
+            return try one(stream, 1, 2) { output throws in
+                try stream.fill(output, with: 0)
+                try stream.addToTotal(x(1, 100_000), output)
+            }
+        case .dropout:
+            return try one(stream, m, n) { output throws in
+                try stream.dropout(
+                    x(), probability: 0.3, seed: 1, stream: 2, step: stream.upload([7] as [Int32]), into: output)
+            }
+        case .layerNorm:
+            return try one(stream, m, n) { output throws in
+                try stream.layerNorm(
+                    x(), gain: x(1, n), bias: x(1, n), into: output,
+                    statistics: stream.allocate(rows: 2, columns: m))
+            }
+        case .layerNormGradient:
+            return try one(stream, m, n) { output throws in
+                try stream.layerNormGradient(
+                    x(), statistics: x(2, m), gain: x(1, n), outputGradient: x(), into: output,
+                    products: stream.allocate(rows: m, columns: n))
+            }
+        case .optimizerStep:
+            return try one(stream, 1, 50_000) { output throws in
+                try stream.fill(output, with: 1)
+                let state = try stream.allocate(rows: 2, columns: 50_000)
+                try stream.fill(state, with: 0.5)
+                try stream.optimizerStep(
+                    .adam(beta1: 0.9, beta2: 0.99, epsilon: 1e-8), parameters: output, gradient: x(1, 50_000),
+                    first: state.rows(0..<1), second: state.rows(1..<2), controls: stream.upload([0.1, 2, 3, 1]))
+            }
+        case .updateRows:
+            return try one(stream, m, n) { output throws in
+                try stream.fill(output, with: 1)
+                try stream.updateRows(
+                    .gradientDescent, of: output, ids: stream.upload((0..<m / 2).map { Int32($0 * 2) }),
+                    starts: stream.upload((0...m / 2).map { Int32($0 * 2) }),
+                    order: stream.upload((0..<m).map { Int32(m - 1 - $0) }), gradient: x(),
+                    controls: stream.upload([0.1, 1, 1, 1]))
+            }
+        case .perceptronSteps:
+            return try one(stream, 1, 37 * 20 + 20 + 20 + 1) { parameters throws in
+                try stream.copy(x(1, parameters.columns), to: parameters)
+                func window(_ offset: Int, _ rows: Int, _ columns: Int) throws -> Matrix {
+                    try Matrix(
+                        storage: parameters.storage, elementType: .float32, offset: offset, rows: rows,
+                        columns: columns, rowStride: columns)
+                }
+                let layers = [
+                    PerceptronLayer(weight: try window(0, 20, n), bias: try window(740, 1, 20), activation: .relu),
+                    PerceptronLayer(weight: try window(760, 1, 20), bias: try window(780, 1, 1), activation: .identity),
+                ]
+                try stream.perceptronSteps(
+                    layers, method: .gradientDescent(momentum: 0, nesterov: false), parameters: parameters,
+                    features: x(), loss: .element(.squared, targets: x(m, 1)),
+                    order: stream.upload((0..<90).map { Int32($0 * 7) }), batch: 30,
+                    controls: stream.upload(HostMatrix(rows: 3, columns: 4, repeating: 0.01)),
+                    total: stream.upload([0, 0] as [Float]))
+            }
+        default: return []
+        }
+    }
+}

@@ -1,0 +1,86 @@
+import Compute
+import Core
+import Learners
+import Testing
+
+/// Same weights and batches as PyTorch, same losses: Fixtures/pytorch-parity.py has made the file.
+@Suite("Parity with PyTorch") struct PyTorchParityTests {
+    private static let networks: [(name: String, objective: NetworkObjective, layers: [LayerSpecification])] = [
+        (
+            "binary", .binary,
+            [.dense(units: 16, bias: true), .activation(function: .relu), .dense(units: 1, bias: true)]
+        ),
+        (
+            "classes", .classes,
+            [
+                .dense(units: 12, bias: true), .activation(function: .gelu), .dense(units: 12, bias: true),
+                .activation(function: .silu), .dense(units: 4, bias: true),
+            ]
+        ),
+        (
+            "residual", .squared,
+            [
+                .layerNorm(epsilon: 1e-5),
+                .residual(layers: [
+                    .dense(units: 16, bias: true), .activation(function: .gelu), .layerNorm(epsilon: 1e-5),
+                    .dense(units: 8, bias: true), .activation(function: .tanh),
+                ]),
+                .dense(units: 2, bias: true),
+            ]
+        ),
+        (
+            "sigmoid", .huber(delta: 0.7),
+            [
+                .dense(units: 10, bias: true), .activation(function: .sigmoid), .dense(units: 6, bias: true),
+                .activation(function: .tanh), .dense(units: 1, bias: true),
+            ]
+        ),
+    ]
+
+    @Test("losses agree to 1e-4", arguments: TestDevices.names, NetworkOptimizer.allCases)
+    func losses(_ device: String, _ optimizer: NetworkOptimizer) throws {
+        let here = String(#filePath.dropLast("Networks/PyTorchParityTests.swift".count))
+        let file = try SafetensorsFile(path: here + "Fixtures/pytorch-parity.safetensors")
+        func floats(_ name: String) throws -> [Float] {
+            try file.floats(name).array
+        }
+        let stream = try TestDevices.stream(device)
+        for (name, objective, layers) in Self.networks {
+            let expected = try file.doubles("\(name).\(optimizer.rawValue).losses").array
+            let architecture = NetworkArchitecture(input: LayerShape(columns: 8), layers: layers)
+            let parameters = try architecture.resolved().parameters
+            let weights = NetworkWeights(
+                parameters, values: try parameters.map { HostBuffer(try floats("\(name).weights.\($0.name)")) })
+            var options = NetworkTrainingOptions()
+            options.optimizer = optimizer
+            options.epochs = expected.count
+            options.batchSize = 48
+            options.labelSmoothing = objective == .classes ? 0.1 : 0
+            switch optimizer {
+            case .sgd: options.learningRate = 0.02
+            case .adam:
+                options.learningRate = 0.01
+                options.l2 = 0.001
+            case .adamw:
+                options.learningRate = 0.01
+                options.weightDecay = 0.1
+            case .adagrad: options.learningRate = 0.05
+            }
+            let features = HostMatrix(rows: 48, columns: 8, elements: try floats("\(name).features"))
+            let data =
+                objective == .classes
+                ? NetworkData(features: features, labels: try file.int32s("\(name).labels").array)
+                : NetworkData(features: features, targets: try floats("\(name).targets"))
+            let result = try NetworkTrainer(
+                architecture, objective: objective, options: options, weights: weights, stream: stream
+            ).train(data)
+            for (step, (actual, wanted)) in zip(result.history.losses, expected).enumerated() {
+                guard abs(actual - wanted) > 1e-4 * abs(wanted) else { continue }
+                Issue.record("\(name), \(optimizer): step \(step) has loss \(actual), PyTorch \(wanted)")
+                break
+            }
+            // It would be no test if nothing were learned.
+            #expect(expected.last! < 0.97 * expected.first!)
+        }
+    }
+}

@@ -1,0 +1,136 @@
+import Core
+import Glibc
+import Learners
+
+/// Networks in double precision, straight from their formulas: what gradients are checked against.
+struct ReferenceNetwork {
+    let network: ResolvedNetwork
+    let objective: NetworkObjective
+    /// By name.
+    var weights: [String: [Double]]
+
+    typealias Table = [[Double]]
+
+    init(_ architecture: NetworkArchitecture, objective: NetworkObjective, weights: NetworkWeights) throws {
+        network = try architecture.resolved()
+        self.objective = objective
+        self.weights = Dictionary(
+            uniqueKeysWithValues: zip(weights.descriptions, weights.values).map {
+                ($0.name, $1.array.map(Double.init))
+            })
+    }
+
+    /// The mean loss.
+    func loss(_ data: NetworkData, smoothing: Double = 0) -> Double {
+        var total = 0.0
+        for row in 0..<data.rows {
+            let values = data.features.row(row).map(Double.init)
+            let shape = network.input
+            let input = (0..<shape.rows).map { Array(values[$0 * shape.columns..<($0 + 1) * shape.columns]) }
+            let output = run(network.layers, input).flatMap { $0 }
+            total += Double(data.weights?[row] ?? 1) * loss(output, data, row, smoothing)
+        }
+        return total / Double(data.rows)
+    }
+
+    private func loss(_ x: [Double], _ data: NetworkData, _ row: Int, _ smoothing: Double) -> Double {
+        func targets() -> [Double] { data.targets[row * x.count..<(row + 1) * x.count].map(Double.init) }
+        switch objective {
+        case .binary: return max(x[0], 0) - x[0] * targets()[0] + log1p(exp(-abs(x[0])))
+        case .squared: return zip(x, targets()).reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }
+        case .huber(let delta):
+            let delta = Double(delta)
+            return zip(x, targets()).reduce(0) {
+                let distance = abs($1.0 - $1.1)
+                return $0 + (distance <= delta ? distance * distance / 2 : delta * (distance - delta / 2))
+            }
+        case .classes:
+            let top = x.max()!
+            let logSum = top + log(x.reduce(0) { $0 + exp($1 - top) })
+            return x.indices.reduce(0) {
+                let q = smoothing / Double(x.count) + ($1 == Int(data.labels[row]) ? 1 - smoothing : 0)
+                return $0 - q * (x[$1] - logSum)
+            }
+        }
+    }
+
+    func run(_ layers: [ResolvedLayer], _ input: Table) -> Table { layers.reduce(input) { run($1, $0) } }
+
+    private func run(_ layer: ResolvedLayer, _ x: Table) -> Table {
+        switch layer.specification {
+        case .dense(let units, _):
+            let w = weights["\(layer.name).weight"]!
+            let b = weights["\(layer.name).bias"]
+            return x.map { row in
+                (0..<units).map { unit in
+                    var sum = b?[unit] ?? 0
+                    for column in row.indices { sum += row[column] * w[unit * row.count + column] }
+                    return sum
+                }
+            }
+        case .activation(let name): return x.map { $0.map { Self.activate($0, name) } }
+        case .dropout: return x
+        case .layerNorm(let epsilon):
+            let (gain, bias) = (weights["\(layer.name).weight"]!, weights["\(layer.name).bias"]!)
+            return x.map { row in
+                let mean = row.reduce(0, +) / Double(row.count)
+                let variance = row.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(row.count)
+                let inverse = 1 / (variance + Double(epsilon)).squareRoot()
+                return row.indices.map { (row[$0] - mean) * inverse * gain[$0] + bias[$0] }
+            }
+        case .residual:
+            let inner = run(layer.children, x)
+            return zip(x, inner).map { zip($0, $1).map { $0 + $1 } }
+        }
+    }
+
+    static func activate(_ x: Double, _ name: ActivationName) -> Double {
+        switch name {
+        case .relu: max(x, 0)
+        case .sigmoid: 1 / (1 + exp(-x))
+        case .tanh: tanh(x)
+        case .gelu: x * 0.5 * erfc(-x / 2.0.squareRoot())
+        case .silu: x / (1 + exp(-x))
+        }
+    }
+
+    /// The gradient of the loss by central differences, for some elements of every parameter.
+    func differences(_ data: NetworkData, smoothing: Double = 0, elements: Int = 6) -> [(
+        name: String, place: Int, value: Double
+    )] {
+        var changed = self
+        var result: [(name: String, place: Int, value: Double)] = []
+        for description in network.parameters {
+            let count = description.count
+            for index in 0..<min(elements, count) {
+                let place = index * max(count / elements, 1) % count
+                let old = weights[description.name]![place]
+                let step = 1e-5
+                changed.weights[description.name]![place] = old + step
+                let above = changed.loss(data, smoothing: smoothing)
+                changed.weights[description.name]![place] = old - step
+                let below = changed.loss(data, smoothing: smoothing)
+                changed.weights[description.name]![place] = old
+                result.append((description.name, place, (above - below) / (2 * step)))
+            }
+        }
+        return result
+    }
+}
+
+/// Random rows with what an objective needs.
+func networkData(
+    rows: Int, columns: Int, outputs: Int, objective: NetworkObjective, weighted: Bool = false, seed: UInt64 = 9
+) -> NetworkData {
+    let features = randomTable(rows, columns, scale: 1, seed: seed)
+    let random = Philox(seed: seed, stream: 77)
+    let labels = (0..<rows).map { Int32(random.integer(UInt64($0), below: max(outputs, 2))) }
+    let weights = weighted ? (0..<rows).map { random.uniform(UInt64(5000 + $0)) + 0.5 } : nil
+    switch objective {
+    case .classes: return NetworkData(features: features, labels: labels, weights: weights)
+    case .binary: return NetworkData(features: features, targets: labels.map(Float.init), weights: weights)
+    case .squared, .huber:
+        let targets = (0..<rows * outputs).map { 4 * random.uniform(UInt64(9000 + $0)) - 2 }
+        return NetworkData(features: features, targets: targets, weights: weights)
+    }
+}
