@@ -12,12 +12,14 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
     ],
     targets: [
         .systemLibrary(
             name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev", "liblapacke-dev"])]),
         .systemLibrary(
             name: "COpenCL", pkgConfig: "OpenCL", providers: [.apt(["ocl-icd-opencl-dev", "opencl-headers"])]),
+        .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CZstandard", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
         .target(name: "CKernels"),
@@ -28,7 +30,11 @@ let package = Package(
         .target(name: "ComputeCPU", dependencies: ["Core", "Compute", "COpenBLAS", "CVectorLoops"]),
         .target(name: "ComputeOpenCL", dependencies: ["Core", "Compute", "COpenCL", "CKernels"]),
         .target(name: "Devices", dependencies: ["Core", "Compute", "ComputeCPU", "ComputeOpenCL"]),
-        .target(name: "Tables", dependencies: ["Core", "CVectorLoops", "CZlib", "CZstandard"]),
+        .target(
+            name: "Tables",
+            dependencies: [
+                "Core", "CVectorLoops", "CSQLite", "CZlib", "CZstandard", .product(name: "Yams", package: "Yams"),
+            ]),
         .target(name: "Charts", dependencies: ["Core"]),
         .target(name: "Learners", dependencies: ["Core", "Compute", "Tables", "Charts", "CVectorLoops"]),
         .target(name: "Apus", dependencies: ["Core", "Compute", "Devices", "Tables", "Charts", "Learners"]),
@@ -47,7 +53,7 @@ let package = Package(
             name: "ComputeTests",
             dependencies: ["Core", "Compute", "ComputeCPU", "ComputeOpenCL", "Devices", "Conformance"]),
         .testTarget(name: "ChartsTests", dependencies: ["Charts"]),
-        .testTarget(name: "TablesTests", dependencies: ["Core", "Tables"]),
+        .testTarget(name: "TablesTests", dependencies: ["CSQLite", "Core", "Tables"]),
         .testTarget(
             name: "LearnersTests", dependencies: ["Core", "Compute", "Conformance", "Devices", "Tables", "Learners"],
             exclude: ["Fixtures"]),

@@ -16,6 +16,7 @@ struct ApusCommand: ParsableCommand {
         version: ApusVersion.current,
         subcommands: [
             DevicesCommand.self, DoctorCommand.self, TuneKernelsCommand.self, SynthCommand.self, ValidateCommand.self,
+            PrepareCommand.self, JoinCommand.self, PlotCommand.self,
             TrainCommand.self, ResumeCommand.self, FoldInCommand.self, EvaluateCommand.self, RecommendCommand.self,
             PredictCommand.self, SimilarCommand.self, IndexCommand.self, SegmentCommand.self,
             ChooseClustersCommand.self,

@@ -176,4 +176,28 @@ func cells(_ table: Table) -> [[String]] {
         guard case .category(_, let levels) = first.columns[2].values else { return }
         #expect(Set(levels) == ["plain", "quo,ted", "with \"two\"", "long word number one"])
     }
+
+    /// Parts one below the other are the whole, with the types of the whole.
+    @Test func partsAreTheWhole() throws {
+        var text = "n,w,d\n"
+        for row in 0..<3000 { text += "\(row),\(row % 7 == 0 ? "NA" : "w\(row % 50)"),2024-01-\(10 + row % 20)\n" }
+        text += "0.5,w,later\n"
+        let folder = TemporaryFolder()
+        let path = folder.write("data.csv", text)
+        var options = TableReadOptions()
+        (options.blockBytes, options.sampledRecords) = (700, 50)
+        let whole = try TableReader.read(path, options: options)
+        var parts: [Table] = []
+        let report = try TableReader.forEachPart(of: path, options: options, bytes: 5000) { parts.append($0) }
+        #expect(parts.count > 5 && report.rowsKept == 3001 && report.widened.map(\.column) == ["n", "d"])
+        #expect(parts.allSatisfy { $0.columns.map(\.type) == [.number, .category, .category] })
+        #expect(cells(try Table.appending(parts)) == cells(whole))
+        // Lines are counted from the start of the file in the last part too.
+        let bad = folder.write("bad.csv", text + "1,2\n")
+        let error = dataError { _ = try TableReader.forEachPart(of: bad, options: options, bytes: 5000) { _ in } }
+        #expect(error?.line == 3003)
+        var count = 0
+        _ = try TableReader.forEachPart(of: folder.write("empty.csv", "a,b\n")) { count += 1 + $0.rowCount }
+        #expect(count == 1)
+    }
 }

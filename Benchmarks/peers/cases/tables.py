@@ -36,6 +36,60 @@ def read(record):
     record.details.update(bytes=size, rows=ROWS, phases={p: statistics.median(x) for p, x in phases.items()})
 
 
+MIXED_ROWS = 9_500_000
+
+
+def make_mixed(folder):
+    """Orders of a shop: whole numbers, decimals, names, levels (some Chinese), dates, times, Booleans, quoted texts, and
+    gaps; about 1 GB."""
+    import numpy as np
+    import polars as pl
+    rng = np.random.default_rng(7)
+    cities = np.array(["Berlin", "Hamburg", "Wien", "Zürich", "北京", "上海", "Paris", "Lyon", "Oslo", "Madrid"]
+                      + [f"City {i}" for i in range(40)])
+    notes = np.array(["fast delivery", "too expensive", "great quality", "broke after two days", "never again",
+                      "friendly support, thanks", "will buy again", 'the box was "crushed"'])
+    step = 1_000_000
+    with open(folder / "mixed.csv", "wb") as file:
+        for start in range(0, MIXED_ROWS, step):
+            n = min(step, MIXED_ROWS - start)
+            ages = pl.DataFrame({"age": rng.integers(18, 90, n), "known": rng.random(n) > 0.08})
+            pl.DataFrame({
+                "order_id": np.arange(start, start + n),
+                "customer": pl.Series(rng.integers(0, 500_000, n)).cast(pl.Utf8).str.zfill(7).str.replace("^", "C"),
+                "age": ages.select(pl.when("known").then("age")).to_series(),
+                "income": np.round(rng.lognormal(10.3, 0.5, n), 2), "score": np.round(rng.normal(0, 1, n), 6),
+                "quantity": rng.integers(1, 10, n), "city": cities[rng.integers(0, 50, n)],
+                "segment": np.array(["A", "B", "C", "D", "lapsed"])[rng.integers(0, 5, n)],
+                "joined": pl.Series(rng.integers(17000, 20000, n)).cast(pl.Int32).cast(pl.Date),
+                "seen": pl.Series(rng.integers(1_600_000_000, 1_700_000_000, n) * 1_000_000).cast(
+                    pl.Datetime("us")).dt.strftime("%Y-%m-%d %H:%M:%S"),
+                "active": rng.random(n) < 0.5, "note": notes[rng.integers(0, 8, n)],
+            }).write_csv(file, include_header=start == 0)
+
+
+@case("read-mixed", "Reading", "A CSV of mixed types, 1 GB, into typed columns")
+def read_mixed(record):
+    """A file in the system's cache, types inferred by both sides. Ours are numbers, dates (parsed to seconds), levels
+    (numbered) and identifiers; the peer leaves dates and levels as strings by default. The second row lets it parse the
+    dates, as we do."""
+    import polars
+    path = data("mixed", make_mixed) / "mixed.csv"
+
+    def peer(**options):
+        def read():
+            if len(polars.read_csv(path, **options)) != MIXED_ROWS:
+                raise RuntimeError("polars read another number of rows")
+        return read
+    plain, dated = peer(), peer(try_parse_dates=True)
+    plain()
+    ours = Paced("read", "--data", path)
+    theirs, parsed = in_turns(timed(plain), timed(dated), ours.round)[:2]
+    record.speed("polars as it comes", ours.seconds["cpu"], theirs, version("polars"), target=1.0)
+    record.speed("polars with dates parsed", ours.seconds["cpu"], parsed, version("polars"))
+    record.details.update(bytes=path.stat().st_size, rows=MIXED_ROWS)
+
+
 @case("memory", "Memory", "Training on 20 million rows")
 def memory(record):
     """Peak of the anonymous resident memory of `apus train als` above that of `apus devices`, as the system counts it;

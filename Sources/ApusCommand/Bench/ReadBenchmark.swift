@@ -19,6 +19,8 @@ struct ReadBenchmark: BenchmarkCase {
 
     @Option(help: "A file of interactions, or how many rows to generate.")
     var interactions = "2000000"
+    @Option(help: ArgumentHelp("A table to read into typed columns, instead of interactions.", valueName: "file"))
+    var data: String?
     @OptionGroup var reading: ReadingFlags
     @OptionGroup var flags: BenchmarkFlags
 
@@ -34,10 +36,33 @@ struct ReadBenchmark: BenchmarkCase {
 
     func measure(on devices: [BenchmarkDevice]) throws -> [BenchmarkRecord] {
         guard let device = devices.first else { return [] }
+        if let data { return [try measureTable(data, device)] }
         guard let rows = Int(interactions) else { return try measure(interactions, device) }
         let file = try GeneratedRatings(rows: rows)
         defer { file.remove() }
         return try measure(file.path, device)
+    }
+
+    private func measureTable(_ path: String, _ device: BenchmarkDevice) throws -> BenchmarkRecord {
+        var options = TableReadOptions()
+        options.delimiter = reading.delimiter
+        options.encoding = reading.encoding
+        options.threads = flags.global.threads ?? 0
+        var report = try TableReader.readWithReport(path, options: options).report
+        let samples = try BenchmarkTiming.takingTurns(
+            flags,
+            [
+                {
+                    try BenchmarkTiming.seconds {
+                        report = try TableReader.readWithReport(path, options: options).report
+                    }
+                }
+            ])
+        return device.record(
+            Self.name, subject: "\(report.rowsRead) rows, \(byteSize(report.bytesOfText)): typed columns",
+            sizes: ["rows": report.rowsRead, "bytes": report.bytesOfText], settings: ["phase": "typed columns"],
+            samples: samples[0], operations: 0, bytes: Double(report.bytesOfText), compileSeconds: 0,
+            transferSeconds: 0, deviation: nil, percentOfLimit: .some(nil))
     }
 
     private func measure(_ path: String, _ device: BenchmarkDevice) throws -> [BenchmarkRecord] {

@@ -6,7 +6,7 @@ import Tables
 struct SynthCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "synth", abstract: "Generate data for trials, tests and measurements.",
-        subcommands: [SynthInteractionsCommand.self])
+        subcommands: [SynthInteractionsCommand.self, SynthShopCommand.self])
 }
 
 /// `apus synth interactions`: a shop that does not exist.

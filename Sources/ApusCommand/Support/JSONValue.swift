@@ -7,6 +7,8 @@ indirect enum JSONValue: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral
     case string(String)
     case array([JSONValue])
     case object([(String, JSONValue)])
+    /// JSON that is text already.
+    case encoded(String)
 
     init(stringLiteral value: String) { self = .string(value) }
     init(integerLiteral value: Int) { self = .integer(value) }
@@ -29,6 +31,7 @@ indirect enum JSONValue: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral
         case .integer(let value): output += String(value)
         case .number(let value): output += value.isFinite ? shortest(value) : "null"
         case .string(let value): Self.quote(value, to: &output)
+        case .encoded(let text): output += text
         case .array(let values):
             output += "["
             for (place, value) in values.enumerated() {

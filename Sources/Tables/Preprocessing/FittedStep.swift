@@ -106,12 +106,15 @@ public struct FittedRecipe: Sendable, Codable, Equatable {
         try transformed(table, fillMissingColumns).features(features, sparse: sparse)
     }
 
-    /// The table with all steps done, for people and other programs: features as columns.
+    /// The table with all steps done, for people and other programs: features as columns, and the columns that no
+    /// feature was made from as they are.
     public func applyToTable(_ table: Table, fillMissingColumns: Bool = false) throws -> Table {
-        try transformed(table, fillMissingColumns).table()
+        try transformed(table, fillMissingColumns, keepingOthers: true).table()
     }
 
-    private func transformed(_ table: Table, _ fillMissingColumns: Bool) throws -> WorkingTable {
+    private func transformed(
+        _ table: Table, _ fillMissingColumns: Bool, keepingOthers: Bool = false
+    ) throws -> WorkingTable {
         var columns: [Column] = []
         let absent = inputs.columns.filter { table[$0.name] == nil }.map(\.name)
         guard absent.isEmpty || fillMissingColumns else {
@@ -124,6 +127,12 @@ public struct FittedRecipe: Sendable, Codable, Equatable {
                 table[input.name] ?? Column(input.name, .number([Double](repeating: .nan, count: table.rowCount)))
             let interchangeable = column.type.isNumeric && input.type.isNumeric
             columns.append(interchangeable ? column : try column.converted(to: input.type))
+        }
+        if keepingOthers {
+            // In the table's own order.
+            let wanted = Dictionary(columns.map { ($0.name, $0) }) { first, _ in first }
+            let absentColumns = columns.filter { table[$0.name] == nil }
+            columns = table.columns.map { wanted[$0.name] ?? $0 } + absentColumns
         }
         var working = WorkingTable(try Table(columns, rowCount: table.rowCount))
         for step in steps { try step.apply(to: &working) }

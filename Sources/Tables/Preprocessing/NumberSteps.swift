@@ -68,6 +68,8 @@ enum NumberSteps {
         return Column(column.name, .category(codes: codes, levels: levels))
     }
 
+    static func logarithm(_ value: Double) -> Double { Glibc.log(value) }
+
     // MARK: Fitting
 
     /// Mean and (population) standard deviation of the values that are there; 0 values give nil.

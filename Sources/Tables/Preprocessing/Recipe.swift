@@ -59,6 +59,17 @@ public struct Recipe: Sendable, Codable, Equatable {
     public func fitAndApply(
         _ table: Table, target: RecipeTarget? = nil, seed: UInt64 = 42
     ) throws -> (recipe: FittedRecipe, features: Features) {
+        let (recipe, working) = try fitting(table, target: target, seed: seed)
+        guard !recipe.features.isEmpty else {
+            throw DataError("no feature is left; the columns are \(Table.listed(table.columnNames))")
+        }
+        return (recipe, try working.features(recipe.features, sparse: recipe.sparse))
+    }
+
+    /// Fits the steps one after another, and does each.
+    func fitting(
+        _ table: Table, target: RecipeTarget?, seed: UInt64
+    ) throws -> (recipe: FittedRecipe, table: WorkingTable) {
         guard table.rowCount > 0 else { throw DataError("there are no rows to learn from") }
         if let target, target.count != table.rowCount {
             throw ParameterError("target", "there are \(target.count) values for \(table.rowCount) rows")
@@ -79,16 +90,13 @@ public struct Recipe: Sendable, Codable, Equatable {
             }
         }
         let (descriptions, sparse) = working.descriptions(&notes)
-        guard !descriptions.isEmpty else {
-            throw DataError("no feature is left; the columns are \(Table.listed(table.columnNames))")
-        }
         let sources = Set(descriptions.map(\.source))
         let inputs = table.columns.filter { sources.contains($0.name) }
             .map { TableSchema.Entry(name: $0.name, type: $0.type) }
         let recipe = FittedRecipe(
             recipe: self, inputs: TableSchema(columns: inputs), steps: fitted, features: descriptions, sparse: sparse,
             notes: notes)
-        return (recipe, try working.features(descriptions, sparse: sparse))
+        return (recipe, working)
     }
 }
 

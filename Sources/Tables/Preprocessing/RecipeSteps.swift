@@ -141,6 +141,15 @@ extension RecipeStep: Codable {
         case minimumTexts = "minimum-texts"
     }
 
+    /// Any key, to find those that mean nothing.
+    private struct AnyKey: CodingKey {
+        let stringValue: String
+        var intValue: Int? { nil }
+
+        init?(stringValue: String) { self.stringValue = stringValue }
+        init?(intValue: Int) { nil }
+    }
+
     public init(from decoder: any Decoder) throws {
         let outer = try decoder.container(keyedBy: Name.self)
         guard outer.allKeys.count == 1, let name = outer.allKeys.first else {
@@ -152,6 +161,10 @@ extension RecipeStep: Codable {
             return
         }
         let own = try outer.nestedContainer(keyedBy: Key.self, forKey: name)
+        let keys = try outer.nestedContainer(keyedBy: AnyKey.self, forKey: name).allKeys
+        if let unknown = keys.first(where: { Key(rawValue: $0.stringValue) == nil }) {
+            throw DataError("step \(name.rawValue) has no parameter '\(unknown.stringValue)'")
+        }
         func get<Value: Decodable>(_ key: Key, _ usual: Value) throws -> Value {
             try own.decodeIfPresent(Value.self, forKey: key) ?? usual
         }

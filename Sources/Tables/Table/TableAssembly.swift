@@ -60,6 +60,9 @@ final class TableBlock {
         }
     }
 
+    /// Frees all values; counts and misfits stay.
+    func releaseAll() { for column in columns.indices { release(column) } }
+
     /// Frees one column, which the table has now.
     func release(_ column: Int) {
         free(columns[column].values)

@@ -27,19 +27,70 @@ public enum TableReader {
     public static func readWithReport(
         _ path: String, options: TableReadOptions = TableReadOptions(), progress: ProgressHandler? = nil
     ) throws -> (table: Table, report: TableReadReport) {
+        let kind = path == "-" ? .text : try FileKind(path: path)
         try options.validate()
-        let spooled = path == "-" ? try Spool(path) : nil
+        if kind == .numpy { return try readNumPy(path, options) }
+        let (job, report) = try typed(path, kind, options, keeping: true, progress)
+        return (try job.assembled(), report)
+    }
+
+    /// Reads a file of any size a part at a time: the types are found in a first pass, and a second hands over tables
+    /// of some megabytes of text each, in order, with the same columns and types. Levels of categories are numbered
+    /// anew in each. Standard input is held in memory.
+    ///
+    /// - Parameters:
+    ///   - bytes: about how much text goes into a part.
+    ///   - body: called for every part, at least once.
+    public static func forEachPart(
+        of path: String, options: TableReadOptions = TableReadOptions(), bytes: Int = 64 << 20,
+        progress: ProgressHandler? = nil, _ body: (Table) throws -> Void
+    ) throws -> TableReadReport {
         var options = options
+        options.memoryLimitBytes = 0
+        try options.validate()
+        let kind = path == "-" ? .text : try FileKind(path: path)
+        if kind == .numpy {
+            let (table, report) = try readNumPy(path, options)
+            try body(table)
+            return report
+        }
+        let (job, report) = try typed(path, kind, options, keeping: false, progress)
+        do {
+            try job.repeated().runInParts(of: bytes, body)
+        } catch let error as PlacedError {
+            throw error.make(error.line)
+        }
+        return report
+    }
+
+    /// Reads until no type has to be widened any more. Without `keeping`, the values are not kept.
+    private static func typed(
+        _ path: String, _ kind: FileKind, _ given: TableReadOptions, keeping: Bool, _ progress: ProgressHandler?
+    ) throws -> (job: TableReadJob, report: TableReadReport) {
+        var options = given
+        let spooled = path == "-" ? try Spool(path) : nil
+        if let spooled, spooled.bytes.starts(with: SQLiteSource.magic) {
+            throw DataError("a database can't be read from standard input; name the file", file: path)
+        }
+        if options.query != nil, kind != .sqlite {
+            throw ParameterError("query", "'\(path)' is no SQLite database")
+        }
+        if kind == .sqlite {
+            (options.delimiter, options.quoting, options.header, options.headerlessColumns) = (",", true, true, nil)
+            options.encoding = .utf8
+        }
         var types: [InferredType]?
         var widened: [WidenedColumn] = []
         while true {
-            let job = TableReadJob(path: path, options: options, spool: spooled, types: types, progress: progress)
+            let job = TableReadJob(
+                path: path, options: options, database: kind == .sqlite, spool: spooled, types: types,
+                keeping: keeping, progress: progress)
             do {
                 let result = try job.run()
                 if result.wider.isEmpty {
                     var report = result.report
                     report.widened = widened
-                    return (try job.assembled(), report)
+                    return (job, report)
                 }
                 types = result.types
                 widened += result.wider
@@ -88,21 +139,31 @@ private final class SpoolSource: ByteSource {
 final class TableReadJob {
     let path: String
     let options: TableReadOptions
+    private let database: Bool
     private let spool: Spool?
     private let given: [InferredType]?
+    private let keeping: Bool
     private let progress: ProgressHandler?
     private(set) var report = TableReadReport()
     private var layout: TableTextLayout?
     private var types: [InferredType] = []
+    private var wholeIsSample = false
     private let lock = Lock()
     private var blocks: [TableBlock] = []
     private var workers: [TableWorker] = []
     private var failure: PlacedError?
     private var stopped = false
+    /// Number of the first of `blocks`, how many there may be, and the lines before them: when reading in parts.
+    private var firstBlock = 0
+    private var blockLimit = Int.max
+    private var linesBefore = 0
 
     init(
-        path: String, options: TableReadOptions, spool: Spool?, types: [InferredType]?, progress: ProgressHandler?
+        path: String, options: TableReadOptions, database: Bool, spool: Spool?, types: [InferredType]?,
+        keeping: Bool, progress: ProgressHandler?
     ) {
+        self.keeping = keeping
+        self.database = database
         self.path = path
         self.options = options
         self.spool = spool
@@ -114,8 +175,45 @@ final class TableReadJob {
     /// in another reading.
     func run() throws -> (report: TableReadReport, types: [InferredType], wider: [WidenedColumn]) {
         let started = monotonicSeconds()
-        let file = spool == nil ? try FileSource(path: path) : nil
-        let source: any ByteSource = spool.map { SpoolSource($0) } ?? file!
+        let (reader, format, file) = try open()
+        let threads = wholeIsSample ? 1 : options.threadCount
+        try parse(reader, format, file, threads: threads, started)
+        report.bytesOfText = reader.bytesOfText
+        report.secondsToParse = monotonicSeconds() - started
+        let wider = try layout.map { try summarize($0) } ?? []
+        return (report, types, wider)
+    }
+
+    /// Parses the file with the types found, and hands over a table for every `bytes` of text.
+    func runInParts(of bytes: Int, _ body: (Table) throws -> Void) throws {
+        let started = monotonicSeconds()
+        let (reader, format, file) = try open()
+        blockLimit = max(bytes / options.blockBytes, 1)
+        var parts = 0
+        repeat {
+            (firstBlock, blocks, workers) = (reader.blocks, [], [])
+            try parse(reader, format, file, threads: wholeIsSample ? 1 : options.threadCount, started)
+            if blocks.isEmpty, parts > 0 { break }
+            if let layout { _ = try summarize(layout) }
+            linesBefore += blocks.reduce(0) { $0 + $1.lines }
+            try body(try assembled())
+            parts += 1
+        } while true
+    }
+
+    /// Another reading of the same file with the types that this one found.
+    func repeated() -> TableReadJob {
+        TableReadJob(
+            path: path, options: options, database: database, spool: spool, types: types, keeping: true,
+            progress: progress)
+    }
+
+    private func open() throws -> (reader: BlockReader, format: TableFormat, file: FileSource?) {
+        let file = spool == nil && !database ? try FileSource(path: path) : nil
+        let source: any ByteSource =
+            if let spool { SpoolSource(spool) } else if let file { file } else {
+                try SQLiteSource(path: path, query: options.query)
+            }
         var read = ReadReport()
         let opened = try OpenedText(source, path: path, encoding: options.encoding, report: &read)
         let layout = try opened.sample.withUnsafeBufferPointer {
@@ -123,17 +221,23 @@ final class TableReadJob {
         }
         self.layout = layout
         types = given ?? layout.types
-        report.format = layout.json ? "jsonl" : "csv"
+        report.format = database ? "sqlite" : layout.json ? "jsonl" : "csv"
         report.delimiter = String(decoding: layout.delimiter, as: UTF8.self)
         report.compression = read.compression
         report.encoding = read.encoding
         report.remarks = layout.remarks
         try checkMemory(opened.sample.count, layout, bytes: file?.byteCount ?? spool?.bytes.count)
         let format = TableFormat(layout, options)
+        wholeIsSample = opened.complete
         let reader = BlockReader(
             opened.source, sample: opened.sample, headerLength: layout.headerLength, format: format.pointer, path: path)
-        let small = opened.complete
-        let threads = small ? 1 : options.threadCount
+        return (reader, format, file)
+    }
+
+    private func parse(
+        _ reader: BlockReader, _ format: TableFormat, _ file: FileSource?, threads: Int, _ started: Double
+    ) throws {
+        guard let layout else { return }
         for _ in 0..<threads {
             workers.append(try TableWorker(types: layout.kept.enumerated().map { $1 ? types[$0] : nil }, path: path))
         }
@@ -142,10 +246,6 @@ final class TableReadJob {
         }
         if stopped { throw CancellationError() }
         try placeFailure()
-        report.bytesOfText = reader.bytesOfText
-        report.secondsToParse = monotonicSeconds() - started
-        let wider = try summarize(layout)
-        return (report, types, wider)
     }
 
     /// The table, after ``run()`` found nothing to widen.
@@ -160,12 +260,12 @@ final class TableReadJob {
     /// Refuses a file that would not fit, with numbers.
     private func checkMemory(_ sampleBytes: Int, _ layout: TableTextLayout, bytes: Int?) throws {
         guard options.memoryLimitBytes > 0, let bytes else { return }
-        // Text takes its own size, numbers 8 bytes for at least two characters of text each.
-        let perByte = report.compression == "none" ? 4 : 20
-        let estimate = bytes * perByte
+        // Compressed tables mostly become five times as large, or less.
+        let text = Double(bytes) * (report.compression == "none" ? 1 : 5)
+        let estimate = Int(text * layout.memoryPerTextByte)
         guard estimate > options.memoryLimitBytes else { return }
         throw DataError(
-            "the table may take \(estimate >> 20) MB of memory, and the limit is \(options.memoryLimitBytes >> 20) MB; raise --memory-limit, or read fewer columns",
+            "the table may take \(estimate >> 20) MB of memory, and the limit is \(options.memoryLimitBytes >> 20) MB; raise --memory-limit, read fewer columns (--select), or do first what needs no whole table (apus prepare with --filter, --drop and the like goes through files of any size)",
             file: path)
     }
 
@@ -176,7 +276,7 @@ final class TableReadJob {
         var lastReport = started
         while true {
             let more: Bool = lock.locked {
-                guard !stopped, failure == nil else { return false }
+                guard !stopped, failure == nil, blocks.count < blockLimit else { return false }
                 do {
                     guard try reader.next(text) else { return false }
                 } catch {
@@ -189,7 +289,8 @@ final class TableReadJob {
             guard more else { return }
             do {
                 let block = try parse(text, number, format)
-                lock.locked { blocks[text.number] = block }
+                if !keeping { block.releaseAll() }
+                lock.locked { blocks[text.number - firstBlock] = block }
             } catch {
                 let placed = error as? PlacedError ?? PlacedError(block: text.number, line: 0) { _ in error }
                 lock.locked { fail(placed) }
@@ -289,13 +390,13 @@ final class TableReadJob {
     /// Throws the failure, with its line counted from the file's start.
     private func placeFailure() throws {
         guard let failure else { return }
-        let before = blocks.prefix(failure.block).reduce(0) { $0 + $1.lines }
+        let before = linesBefore + blocks.prefix(max(failure.block - firstBlock, 0)).reduce(0) { $0 + $1.lines }
         throw PlacedError(
             block: 0, line: before + failure.line + 1, maybeGB18030: failure.maybeGB18030, make: failure.make)
     }
 
     private func summarize(_ layout: TableTextLayout) throws -> [WidenedColumn] {
-        var line = 0
+        var line = linesBefore
         var unknown = 0
         var misfits = [Int](repeating: 0, count: layout.names.count)
         var widest = [Int32](repeating: 0, count: layout.names.count)

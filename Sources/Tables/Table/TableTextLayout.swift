@@ -13,6 +13,8 @@ struct TableTextLayout {
     /// Whether a column is read.
     var kept: [Bool] = []
     var remarks: [String] = []
+    /// Bytes of memory for each byte of text, by the first records, while the columns are put together.
+    var memoryPerTextByte = 4.0
 
     init(sample: UnsafeBufferPointer<UInt8>, complete: Bool, path: String, options: TableReadOptions) throws {
         json = TableLayout.isJSON(sample, path: path) && options.delimiter == nil && options.headerlessColumns == nil
@@ -42,6 +44,24 @@ struct TableTextLayout {
                 )
             }
         }
+        measure(columns)
+    }
+
+    private mutating func measure(_ columns: [[String]]) {
+        var (text, memory) = (0.0, 0.0)
+        for (place, values) in columns.enumerated() where !values.isEmpty {
+            let length = Double(values.reduce(0) { $0 + $1.utf8.count }) / Double(values.count)
+            text += length + 1
+            guard kept[place] else { continue }
+            switch types[place].type {
+            case .boolean: memory += 1
+            case .category: memory += 4
+            case .text, .identifier: memory += 8 + length
+            case .number, .integer, .date: memory += 8
+            }
+        }
+        // Blocks are freed column by column as they are joined.
+        if text > 0 { memoryPerTextByte = 1.4 * memory / text }
     }
 
     private mutating func readNames(

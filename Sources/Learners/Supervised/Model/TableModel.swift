@@ -92,6 +92,8 @@ public struct TableModelProvenance: Codable, Sendable, Equatable {
     public var notes: [String] = []
     /// Types of the columns that it was trained with, by name.
     public var columns: [TableSchema.Entry] = []
+    /// How their values were distributed, to measure drift by (``Tables/TableDrift``); nil in files of older versions.
+    public var profile: TableProfile?
     /// The arguments of the command that made it.
     public var arguments: [String] = []
 

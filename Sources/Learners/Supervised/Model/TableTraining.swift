@@ -97,6 +97,7 @@ public enum TableTraining {
         provenance.value = options.value
         provenance.notes = data.notes + pipeline.recipe.notes
         provenance.columns = data.table.schema.columns
+        provenance.profile = TableProfile(distributionsOf: data.table)
         provenance.arguments = options.arguments
         // JSON has no NaN: figures that are not defined on the held-out rows are left out.
         for (name, value) in evaluation?.metrics ?? [] where value.value.isFinite { provenance.metrics[name] = value }
