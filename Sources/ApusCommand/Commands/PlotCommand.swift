@@ -152,11 +152,11 @@ struct PlotBarsCommand: ParsableCommand {
         let title = plot.title ?? (mean.map { "\($0) by \(column)" } ?? column)
         guard let mean else { return try plot.write(Self.counts(table, column, title, top: top), title) }
         let values = try plot.numbers(table, mean).0
-        let column = try table.column(column)
+        let levelsColumn = try table.column(column)
         var sums: [String: (count: Double, sum: Double, squares: Double)] = [:]
         for row in 0..<table.rowCount where !values[row].isNaN {
-            let old = sums[column.text(row) ?? "(missing)"] ?? (0, 0, 0)
-            sums[column.text(row) ?? "(missing)"] = (
+            let old = sums[levelsColumn.text(row) ?? "(missing)"] ?? (0, 0, 0)
+            sums[levelsColumn.text(row) ?? "(missing)"] = (
                 old.count + 1, old.sum + values[row], old.squares + values[row] * values[row]
             )
         }
@@ -169,7 +169,7 @@ struct PlotBarsCommand: ParsableCommand {
             return (mean - half)...(mean + half)
         }
         let chart = Chart.bars(
-            title, names: levels.map(\.key), values: means, axis: Axis("mean of \(mean)"), namesLabel: column.name,
+            title, names: levels.map(\.key), values: means, axis: Axis("mean of \(mean)"), namesLabel: levelsColumn.name,
             intervals: intervals)
         try plot.write(chart.svg(), title)
     }
