@@ -25,7 +25,8 @@ import Testing
         let indices = try stream.allocate(rows: queryCount, columns: kind.k, .int32)
         let scores = try stream.allocate(rows: queryCount, columns: kind.k)
         try stream.topK(
-            queries: try stream.wrap(queries), candidates: try stream.wrap(candidates), indices: indices, scores: scores)
+            queries: try stream.wrap(queries), candidates: try stream.wrap(candidates), indices: indices, scores: scores
+        )
         let found = try stream.download(indices, as: Int32.self)
         let values = try stream.download(scores, as: Float.self)
         for query in 0..<queryCount {

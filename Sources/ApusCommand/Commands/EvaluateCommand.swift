@@ -78,8 +78,10 @@ struct EvaluateCommand: ParsableCommand {
                 model, foldIn: known, test: truth, cutoffs: parsedCutoffs, stream: stream)
         } else {
             let kind = model.provenance.split?.kind
+            // The file is recognised as that of the training only when it is read in the same way.
+            let ranksByTime = (model.learned as? PopularityTable)?.options.rule == .recent
             let file = try reading.read(
-                interactions ?? "", needsTimes: kind == .time || kind == .leaveLastOut, global, progress)
+                interactions ?? "", needsTimes: kind == .time || kind == .leaveLastOut || ranksByTime, global, progress)
             loaded = monotonicSeconds()
             count = file.count
             outcome = try ModelEvaluation.evaluate(model, on: file, cutoffs: parsedCutoffs, stream: stream)

@@ -169,7 +169,8 @@ struct PlotBarsCommand: ParsableCommand {
             return (mean - half)...(mean + half)
         }
         let chart = Chart.bars(
-            title, names: levels.map(\.key), values: means, axis: Axis("mean of \(mean)"), namesLabel: levelsColumn.name,
+            title, names: levels.map(\.key), values: means, axis: Axis("mean of \(mean)"),
+            namesLabel: levelsColumn.name,
             intervals: intervals)
         try plot.write(chart.svg(), title)
     }

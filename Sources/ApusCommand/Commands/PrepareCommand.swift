@@ -57,7 +57,10 @@ struct PrepareCommand: ParsableCommand {
             valueName: "name=function(column)"))
     var aggregate: [String] = []
 
-    @Option(help: ArgumentHelp("Order by columns, separated by commas; -age for descending.", valueName: "columns"))
+    // A value may begin with a minus.
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("Order by columns, separated by commas; -age for descending.", valueName: "columns"))
     var sort: String?
 
     @OptionGroup var steps: RecipeFlags
