@@ -109,7 +109,7 @@ import Testing
 
     @Test func anInterruptedTrainingGoesOn() throws {
         let folder = folder()
-        let slow = ["--epochs", "4000", "--dropout", "0.1", "--hidden", "16"]
+        let slow = ["--epochs", "400000", "--dropout", "0.1", "--hidden", "16"]
         let stopped = try train(folder, slow, signals: [2])
         #expect(stopped.code == 130, "\(stopped.errors)")
         #expect(stopped.errors.contains("apus resume"))

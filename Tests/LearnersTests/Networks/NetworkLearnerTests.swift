@@ -82,14 +82,23 @@ import Testing
         let parts = try #require(try predictor.contributions(of: rows, output: 1, context: context(device)))
         let predictions = try predictor.predict(rows, context: context(device))
         var weight = [Double](repeating: 0, count: 4)
+        var compared = 0
         for row in 0..<20 {
             let p = Double(predictions[row, 1])
             let score = -logarithm(1 / p - 1)
             let sum = parts.base + parts.row(row).reduce(0, +)
-            #expect(
-                abs(sum - score) <= 1e-3 * max(abs(score - parts.base), 1e-2) + 1e-3, "row \(row): \(sum), \(score)")
+            // A float32 probability near 0 or 1 does not hold the score any more.
+            if abs(sum) < 6 {
+                compared += 1
+                #expect(
+                    abs(sum - score) <= 1e-3 * max(abs(score - parts.base), 1e-2) + 1e-3,
+                    "row \(row): \(sum), \(score)")
+            } else {
+                #expect(abs(score) > 5.9 && (score > 0) == (sum > 0), "row \(row): \(sum), \(score)")
+            }
             for (column, part) in parts.row(row).enumerated() { weight[column] += abs(part) }
         }
+        #expect(compared > 0)
         if activation != .sigmoid { #expect(weight[0] + weight[1] > 3 * (weight[2] + weight[3])) }
     }
 

@@ -11,7 +11,7 @@ import Testing
         for item in 0..<40 {
             let kind = item % 2 == 0
             text += "i\(item),\(kind ? "garden|outdoor" : "kitchen"),\(kind ? 20 + item % 5 : 3 + item % 3),"
-            text += "\"\(kind ? "Green Hose Set" : "Steel Pan") \(item / 7)\",c\(item),same\n"
+            text += "\"\(kind ? "Green Hose Set" : "Steel Pan") \(item)\",c\(item),same\n"
         }
         text += "i1,gift,,,c1,same\n"
         text += "x,,,,,same\n"

@@ -51,11 +51,15 @@ import Testing
     func linearRulesAreFound(device: String) throws {
         let context = LearningContext(stream: try TestDevices.stream(device))
         let (training, test, truth) = try linear()
-        for learner in [LogisticRegression(), SupportVectorMachine(), NearestNeighbours(), NaiveBayes()]
-            as [any SupervisedLearner]
-        {
+        // The line itself, and what can only come near it.
+        let learners: [(learner: any SupervisedLearner, atLeast: Double)] = [
+            (LogisticRegression(), 0.9), (SupportVectorMachine(), 0.9), (NearestNeighbours(), 0.86),
+            (NaiveBayes(), 0.86),
+        ]
+        for (learner, atLeast) in learners {
             let predictions = try fit(learner, training, test, context)
-            #expect(accuracy(predictions, truth) > 0.88, "\(type(of: learner).kind)")
+            let share = accuracy(predictions, truth)
+            #expect(share > atLeast, "\(type(of: learner).kind): \(share)")
             for row in 0..<predictions.rows { #expect(abs(predictions[row, 0] + predictions[row, 1] - 1) < 1e-5) }
         }
     }

@@ -76,7 +76,7 @@ struct TargetReader {
     }
 
     private func classes() throws -> (SupervisedTask, [Double]) {
-        guard kinds.contains(.binary) else {
+        guard kinds.contains(.binary) || kinds.contains(.multiclass) else {
             throw DataError(
                 "the target holds classes such as `\(column.text(rows[0]) ?? "")` and this learner predicts numbers; use "
                     + "logistic, forest or boosting", column: column.name)
