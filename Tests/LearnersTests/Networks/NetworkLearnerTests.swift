@@ -76,6 +76,8 @@ import Testing
         learner.activation = activation
         learner.epochs = 25
         learner.learningRate = 0.01
+        // Keeps probabilities away from 0 and 1.
+        learner.labelSmoothing = 0.1
         let training = set(1500, seed: 1, task, rule)
         let predictor = try learner.fit(training, context: context(device))
         let rows = training.features.selecting(rows: Array(0..<20))

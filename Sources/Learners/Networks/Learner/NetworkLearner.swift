@@ -126,7 +126,9 @@ public struct NetworkLearner: SupervisedLearner {
         let (mean, deviation) = task.kind == .regression ? moments(training) : (0, 1)
         let order = Philox(seed: seed, stream: NetworkRandom.split).permutation(count: training.rows)
         let watched = min(Int((Double(training.rows) * validation).rounded()), training.rows - 1)
-        func data(_ rows: [Int]) -> NetworkData {
+        // The softmax loss smooths labels itself; the logistic one has them smoothed here: t(1 − s) + s/2.
+        let smoothing = task.kind == .binary ? Double(labelSmoothing) : 0
+        func data(_ rows: [Int], smoothing: Double) -> NetworkData {
             let values = HostMatrix(rows: rows.count, columns: features.columns)
             for (place, row) in rows.enumerated() { _ = values.row(place).update(fromContentsOf: features.row(row)) }
             let scale = training.weights.map { weights in
@@ -134,18 +136,22 @@ public struct NetworkLearner: SupervisedLearner {
             }
             return NetworkData(
                 features: values,
-                targets: objective == .classes ? [] : rows.map { Float((training.target[$0] - mean) / deviation) },
+                targets: objective == .classes
+                    ? []
+                    : rows.map {
+                        Float((training.target[$0] - mean) / deviation * (1 - smoothing) + smoothing / 2)
+                    },
                 labels: objective == .classes ? rows.map { Int32(training.target[$0]) } : [],
                 weights: scale.map { scale in rows.map { Float(training.weights![$0] * scale) } })
         }
-        let part = data(order[watched...].sorted())
+        let part = data(order[watched...].sorted(), smoothing: smoothing)
         let trainer = try NetworkTrainer(
             architecture, objective: objective, options: options, stream: context.stream)
         let session = NetworkSession.current
         let result: NetworkTrainingResult
         do {
             result = try trainer.train(
-                part, validation: watched > 0 ? data(order[..<watched].sorted()) : nil,
+                part, validation: watched > 0 ? data(order[..<watched].sorted(), smoothing: 0) : nil,
                 resuming: session?.checkpoint(for: part), saving: session?.save,
                 progress: { report in
                     do {
