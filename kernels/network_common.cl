@@ -51,7 +51,8 @@ typedef float net_wide;
 
 static float net_sum(float x, __local float *part) {
     const int lane = get_local_id(0);
-    barrier(CLK_LOCAL_MEM_FENCE);
+    // Of global memory too: what was read before the reduction may be written after it.
+    barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
     part[lane] = x;
     barrier(CLK_LOCAL_MEM_FENCE);
     for (int width = NET_GROUP / 2; width > 0; width >>= 1) {
@@ -63,7 +64,8 @@ static float net_sum(float x, __local float *part) {
 
 static float net_max(float x, __local float *part) {
     const int lane = get_local_id(0);
-    barrier(CLK_LOCAL_MEM_FENCE);
+    // Of global memory too: what was read before the reduction may be written after it.
+    barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
     part[lane] = x;
     barrier(CLK_LOCAL_MEM_FENCE);
     for (int width = NET_GROUP / 2; width > 0; width >>= 1) {
