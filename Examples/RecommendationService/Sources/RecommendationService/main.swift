@@ -42,10 +42,7 @@ try result.model.save(to: path)
 
 // Later, perhaps in another process:
 let model = try RecommenderModel(path: path)
-let recommender = try FactorizationRecommender(
-    factors: model.factors, itemCounts: model.itemCounts,
-    userDegrees: (0..<model.seen.rows).map { model.seen.range(ofRow: $0).count },
-    stream: try opened.device.makeStream())
+let recommender = try model.open(on: opened.device.makeStream())
 
 func names(_ top: TopItems) -> String {
     top.row(0).map { model.items[Int($0.item)] }.joined(separator: ", ")
