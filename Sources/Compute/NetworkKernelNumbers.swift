@@ -49,3 +49,15 @@ extension RowUpdateMethod {
         }
     }
 }
+
+extension Attention {
+    /// In network_attention.cl: 1 causal, 2 padding.
+    public var flags: Int32 { (causal ? 1 : 0) + (padding == nil ? 0 : 2) }
+}
+
+extension RecurrentStepGradient {
+    /// In network_recurrent.cl: 1 a step before, 2 a gradient from the step behind, 4 one of the memory.
+    public var flags: Int32 {
+        (previousKept == nil ? 0 : 1) + (carried == nil ? 0 : 2) + (hasMemoryGradient ? 4 : 0)
+    }
+}

@@ -12,6 +12,10 @@ public enum NetworkOperation: Sendable {
     case optimizerStep(OptimizerStep)
     case updateRows(UpdateRows)
     case perceptronSteps(PerceptronSteps)
+    case attention(Attention)
+    case attentionGradient(AttentionGradient)
+    case recurrentStep(RecurrentStep)
+    case recurrentStepGradient(RecurrentStepGradient)
 
     var kind: OperationKind {
         switch self {
@@ -27,6 +31,10 @@ public enum NetworkOperation: Sendable {
         case .optimizerStep: .optimizerStep
         case .updateRows: .updateRows
         case .perceptronSteps: .perceptronSteps
+        case .attention: .attention
+        case .attentionGradient: .attentionGradient
+        case .recurrentStep: .recurrentStep
+        case .recurrentStepGradient: .recurrentStepGradient
         }
     }
 }

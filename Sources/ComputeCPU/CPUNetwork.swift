@@ -64,6 +64,10 @@ extension CPUBackend {
         case .optimizerStep(let x): optimizerStep(x)
         case .updateRows(let x): updateRows(x)
         case .perceptronSteps(let x): perceptronSteps(x)
+        case .attention(let x): attention(x)
+        case .attentionGradient(let x): attentionGradient(x)
+        case .recurrentStep(let x): recurrentStep(x)
+        case .recurrentStepGradient(let x): recurrentStepGradient(x)
         }
     }
 

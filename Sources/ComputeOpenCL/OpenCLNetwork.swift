@@ -66,6 +66,10 @@ extension Lowering {
                 ])
         case .optimizerStep(let x): try optimizerStep(x)
         case .updateRows(let x): try updateRows(x)
+        case .attention(let x): try attention(x)
+        case .attentionGradient(let x): try attentionGradient(x)
+        case .recurrentStep(let x): try recurrentStep(x)
+        case .recurrentStepGradient(let x): try recurrentStepGradient(x)
         case .perceptronSteps:
             throw .unsupported(
                 device: context.name, operation: "perceptronSteps", reason: "it is composed of others here")

@@ -57,6 +57,10 @@ public struct ConformanceSuite: Sendable {
         case .optimizerStep: OptimizerCases.optimizerStep(sweep)
         case .updateRows: OptimizerCases.updateRows(sweep)
         case .perceptronSteps: PerceptronCases.perceptronSteps(sweep)
+        case .attention: SequenceCases.attention(sweep)
+        case .attentionGradient: SequenceCases.attentionGradient(sweep)
+        case .recurrentStep: SequenceCases.recurrentStep(sweep)
+        case .recurrentStepGradient: SequenceCases.recurrentStepGradient(sweep)
         case .assignNearest: ClusterCases.assignNearest(sweep)
         case .accumulateByLabel: ClusterCases.accumulateByLabel(sweep)
         }

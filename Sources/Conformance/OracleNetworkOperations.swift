@@ -83,6 +83,10 @@ extension OracleBackend {
         case .optimizerStep(let x): try run(x)
         case .updateRows(let x): try run(x)
         case .perceptronSteps(let x): try run(x)
+        case .attention(let x): try run(x)
+        case .attentionGradient(let x): try run(x)
+        case .recurrentStep(let x): try run(x)
+        case .recurrentStepGradient(let x): try run(x)
         }
     }
 

@@ -9,6 +9,11 @@ import Testing
         ["neighbors", "--between", "users", "--similarity", "tfidf"], ["ease", "--regularization", "10"],
         ["bpr", "--factors", "8", "--iterations", "30"], ["warp", "--factors", "8", "--iterations", "20"],
         ["hybrid", "--parts", "neighbors,ease"],
+        ["sequence", "--factors", "8", "--length", "10", "--epochs", "3"],
+        [
+            "sequence", "--architecture", "gru", "--loss", "sampled", "--factors", "8", "--length", "10", "--epochs",
+            "2",
+        ],
     ]
 
     @Test(arguments: kinds)

@@ -86,6 +86,35 @@ extension CPUWorkload {
                     controls: stream.upload(HostMatrix(rows: 3, columns: 4, repeating: 0.01)),
                     total: stream.upload([0, 0] as [Float]))
             }
+        case .attention:
+            return try one(stream, m, 32) { output throws in
+                try stream.attention(
+                    queries: x(m, 32), keys: x(m, 32), values: x(m, 32), length: 50, heads: 2, causal: true,
+                    probabilities: stream.allocate(rows: 2 * m, columns: 50), into: output)
+            }
+        case .attentionGradient:
+            return try one(stream, m, 32) { output throws in
+                try stream.attentionGradient(
+                    queries: x(m, 32), keys: x(m, 32), values: x(m, 32), length: 50, heads: 2, causal: true,
+                    probabilities: x(2 * m, 50), outputGradient: x(m, 32),
+                    scoreGradients: stream.allocate(rows: 2 * m, columns: 50),
+                    queryGradient: stream.allocate(rows: m, columns: 32), keyGradient: output,
+                    valueGradient: stream.allocate(rows: m, columns: 32))
+            }
+        case .recurrentStep:
+            return try one(stream, m, n) { output throws in
+                try stream.recurrentStep(
+                    .gru, inputs: x(m, 3 * n), recurrent: x(m, 3 * n), previous: x(),
+                    kept: stream.allocate(rows: m, columns: 4 * n), into: output)
+            }
+        case .recurrentStepGradient:
+            return try one(stream, m, 4 * n) { output throws in
+                try stream.recurrentStepGradient(
+                    .lstm, previous: x(), kept: x(m, 5 * n), outputGradient: x(),
+                    memoryGradient: stream.allocate(rows: m, columns: n), hasMemoryGradient: false,
+                    inputGradient: output, recurrentGradient: stream.allocate(rows: m, columns: 4 * n),
+                    previousGradient: stream.allocate(rows: m, columns: n))
+            }
         default: return []
         }
     }

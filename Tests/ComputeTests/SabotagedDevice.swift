@@ -153,6 +153,10 @@ private final class SabotagedBackend: StreamBackend {
         case .optimizerStep(let x): (x.parameters, x.gradient)
         case .updateRows(let x): (x.table, x.gradient)
         case .perceptronSteps(let x): (x.parameters, x.controls)
+        case .attention(let x): (x.output, x.values)
+        case .attentionGradient(let x): (x.queryGradient, x.keys)
+        case .recurrentStep(let x): (x.output, x.inputs)
+        case .recurrentStepGradient(let x): (x.inputGradient, x.kept)
         }
     }
 

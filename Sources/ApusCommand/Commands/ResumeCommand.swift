@@ -20,6 +20,9 @@ struct ResumeCommand: ParsableCommand {
         if try SafetensorsFile(path: checkpoint).metadata["apus_kind"] == NetworkCheckpoint.kind {
             return try resumeNetwork()
         }
+        if try SafetensorsFile(path: checkpoint).metadata["apus_kind"] == SequenceCheckpoint.kind {
+            return try resumeSequence()
+        }
         let state = try FactorizationCheckpoint(path: checkpoint)
         guard let stored = state.request["arguments"] else {
             throw DataError("the checkpoint was not written by `apus train`", file: checkpoint)
@@ -29,6 +32,18 @@ struct ResumeCommand: ParsableCommand {
             throw DataError("the checkpoint holds a command that can't be resumed", file: checkpoint)
         }
         if let device { command.deviceOption.device = device }
+        if command.checkpoint == nil { command.checkpoint = checkpoint }
+        try command.run(resuming: state, arguments: arguments)
+    }
+
+    private func resumeSequence() throws {
+        let state = try SequenceCheckpoint(path: checkpoint)
+        let stored = state.request["arguments"] ?? ""
+        let arguments = stored.split(separator: "\u{1F}", omittingEmptySubsequences: false).map(String.init)
+        guard var command = try ApusCommand.parseAsRoot(arguments) as? TrainSequenceCommand else {
+            throw DataError("the checkpoint was not written by `apus train sequence`", file: checkpoint)
+        }
+        if let device { command.flags.deviceOption.device = device }
         if command.checkpoint == nil { command.checkpoint = checkpoint }
         try command.run(resuming: state, arguments: arguments)
     }

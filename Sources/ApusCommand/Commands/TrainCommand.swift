@@ -6,6 +6,7 @@ struct TrainCommand: ParsableCommand {
         subcommands: [
             TrainALSCommand.self, TrainNeighborsCommand.self, TrainEASECommand.self, TrainBPRCommand.self,
             TrainWARPCommand.self, TrainContentCommand.self, TrainPopularCommand.self, TrainHybridCommand.self,
+            TrainSequenceCommand.self,
             TrainLinearCommand.self, TrainLogisticCommand.self, TrainSVMCommand.self,
             TrainNaiveBayesCommand.self, TrainNeighboursCommand.self, TrainNetCommand.self, TrainKMeansCommand.self,
             TrainDensityCommand.self,

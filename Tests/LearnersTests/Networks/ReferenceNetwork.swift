@@ -78,6 +78,7 @@ struct ReferenceNetwork {
                 let inverse = 1 / (variance + Double(epsilon)).squareRoot()
                 return row.indices.map { (row[$0] - mean) * inverse * gain[$0] + bias[$0] }
             }
+        case .sequence(let own): return sequence(own, layer.name, x)
         case .residual:
             let inner = run(layer.children, x)
             return zip(x, inner).map { zip($0, $1).map { $0 + $1 } }

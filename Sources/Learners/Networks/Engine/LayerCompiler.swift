@@ -32,6 +32,10 @@ final class LayerCompiler {
     /// In the order of the layers; run backwards.
     private(set) var backward: [LayerStep] = []
     private var dropouts: UInt64 = 0
+    /// 1 × (batch · length), int32, for attention: rows whose number is below 0 are seen by none.
+    var padding: Matrix?
+    /// The probabilities of every attention, in the order of the layers.
+    var attentions: [Matrix] = []
 
     init(
         stream: Compute.Stream, parameters: DeviceParameters, batch: Int, training: Bool, dropsOut: Bool? = nil,
@@ -103,6 +107,7 @@ final class LayerCompiler {
         case .dropout(let probability): return try dropout(probability, input)
         case .layerNorm(let epsilon): return try layerNorm(layer, input, epsilon)
         case .residual: return try residual(layer, input)
+        case .sequence(let sequenceLayer): return try sequence(sequenceLayer, layer.name, input)
         }
     }
 

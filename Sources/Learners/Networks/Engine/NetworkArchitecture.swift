@@ -12,6 +12,8 @@ public indirect enum LayerSpecification: Codable, Sendable, Equatable {
     case layerNorm(epsilon: Float)
     /// What the layers make of x, plus x; they must keep its shape.
     case residual(layers: [LayerSpecification])
+    /// Works on the rows of a sequence together.
+    case sequence(SequenceLayer)
 
     /// The word for it in messages and files.
     public var word: String {
@@ -21,6 +23,7 @@ public indirect enum LayerSpecification: Codable, Sendable, Equatable {
         case .dropout: "dropout"
         case .layerNorm: "layer-norm"
         case .residual: "residual"
+        case .sequence(let layer): layer.word
         }
     }
 }
@@ -116,6 +119,7 @@ public struct ResolvedLayer: Sendable {
         let own =
             switch specification {
             case .dense(let units, _): 2 * input.rows * input.columns * units
+            case .sequence(let layer): layer.operations(input)
             default: 0
             }
         return own + children.reduce(0) { $0 + $1.operations }
@@ -165,6 +169,7 @@ public struct ResolvedLayer: Sendable {
                 ParameterDescription(name: "\(name).weight", shape: [input.columns], start: .constant(1)),
                 ParameterDescription(name: "\(name).bias", shape: [input.columns], start: .constant(0)),
             ]
+        case .sequence(let layer): (output, parameters) = try layer.resolved(input, name: name, place: place)
         case .residual(let layers):
             guard !layers.isEmpty else { throw ParameterError(place, "a residual needs layers inside of it") }
             (children, output) = try resolve(layers, input: input, prefix: "\(name).")

@@ -200,6 +200,7 @@ final class NetworkTrainingRun {
 extension ResolvedLayer {
     var usesDropout: Bool {
         if case .dropout(let probability) = specification, probability > 0 { return true }
+        if case .sequence(let layer) = specification { return layer.usesDropout }
         return children.contains(where: \.usesDropout)
     }
 }

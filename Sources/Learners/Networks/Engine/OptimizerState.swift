@@ -43,10 +43,14 @@ final class OptimizerState {
 
     /// Sets learning rate and corrections for the next step, and counts it.
     ///
-    /// - Parameter rate: the learning rate.
-    func prepareStep(rate: Double, _ stream: Compute.Stream) throws(ComputeError) {
+    /// - Parameters:
+    ///   - rate: the learning rate.
+    ///   - examples: what the gradient is divided by, when it is a sum.
+    func prepareStep(rate: Double, examples: Int = 1, _ stream: Compute.Stream) throws(ComputeError) {
         steps += 1
-        try stream.upload(controls(rate: rate, step: steps), to: controls)
+        var numbers = controls(rate: rate, step: steps)
+        numbers[3] /= Float(examples)
+        try stream.upload(numbers, to: controls)
     }
 
     /// What a step, counted from 1, needs: rate, 1 / (1 − β₁ᵗ), 1 / √(1 − β₂ᵗ), factor of the gradient.

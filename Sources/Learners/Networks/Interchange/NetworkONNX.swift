@@ -17,7 +17,7 @@ struct NetworkONNX {
     static func model(_ predictor: NetworkPredictor, columns: [String]) throws -> [UInt8] {
         let network = try predictor.settings.architecture.resolved()
         var writer = NetworkONNX(weights: predictor.weights)
-        var value = writer.layers(network.layers, "features")
+        var value = try writer.layers(network.layers, "features")
         switch predictor.task.kind {
         case .regression:
             value = writer.node("Mul", [value, writer.constant(Float(predictor.settings.deviation))])
@@ -55,7 +55,7 @@ struct NetworkONNX {
 
     private init(weights: NetworkWeights) { self.weights = weights }
 
-    private mutating func layers(_ layers: [ResolvedLayer], _ input: String) -> String {
+    private mutating func layers(_ layers: [ResolvedLayer], _ input: String) throws -> String {
         var value = input
         for layer in layers {
             switch layer.specification {
@@ -78,7 +78,10 @@ struct NetworkONNX {
                 value = node(
                     "LayerNormalization", [value, parameter("\(layer.name).weight"), parameter("\(layer.name).bias")],
                     [("axis", -1)], floats: [("epsilon", epsilon)])
-            case .residual: value = node("Add", [value, self.layers(layer.children, value)])
+            case .residual: value = node("Add", [value, try self.layers(layer.children, value)])
+            case .sequence(let own):
+                throw ParameterError(
+                    "layer \(layer.name) (\(own.word))", "layers of sequences are not exported to ONNX")
             }
         }
         return value
