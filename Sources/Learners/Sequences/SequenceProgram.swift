@@ -114,14 +114,14 @@ final class SequenceProgram {
         var inputs = [Int32](repeating: 0, count: rows)
         var inverse = [Int32](repeating: Int32(rows), count: rows)
         var (places, labels) = (inputs, [Int32](repeating: -1, count: rows))
-        var used: [(item: Int32, row: Int32)] = []
+        var used: [UInt64] = []
         used.reserveCapacity(rows)
         var count = 0
         for (sequence, window) in windows.enumerated() {
             for (position, place) in window.enumerated() {
                 let row = sequence * length + position
                 inputs[row] = data.items[place]
-                used.append((data.items[place], Int32(row)))
+                used.append(Segments.pair(item: data.items[place], row: row))
                 inverse[row] = Int32(count)
                 places[count] = Int32(row)
                 labels[count] = data.items[place + 1]
@@ -157,20 +157,24 @@ struct Segments {
         order = try stream.allocate(rows: 1, columns: capacity, .int32)
     }
 
-    /// - Parameter pairs: an item and a row of the gradient, at most as many as the capacity.
-    func upload(_ pairs: [(item: Int32, row: Int32)], _ stream: Compute.Stream) throws(ComputeError) {
-        let sorted = pairs.sorted { ($0.item, $0.row) < ($1.item, $1.row) }
+    /// An item and a row of the gradient, in one number that sorts by both.
+    static func pair(item: Int32, row: Int) -> UInt64 { UInt64(item) << 32 | UInt64(row) }
+
+    /// - Parameter pairs: at most as many as the capacity.
+    func upload(_ pairs: [UInt64], _ stream: Compute.Stream) throws(ComputeError) {
+        let sorted = pairs.sorted()
         var ids = [Int32](repeating: -1, count: capacity)
         var starts = [Int32](repeating: Int32(sorted.count), count: capacity + 1)
         var order = [Int32](repeating: 0, count: capacity)
         var segment = -1
         for (place, pair) in sorted.enumerated() {
-            if segment < 0 || ids[segment] != pair.item {
+            let item = Int32(pair >> 32)
+            if segment < 0 || ids[segment] != item {
                 segment += 1
-                ids[segment] = pair.item
+                ids[segment] = item
                 starts[segment] = Int32(place)
             }
-            order[place] = pair.row
+            order[place] = Int32(truncatingIfNeeded: pair)
         }
         try stream.upload(ids, to: self.ids)
         try stream.upload(starts, to: self.starts)
