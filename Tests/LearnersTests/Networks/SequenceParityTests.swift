@@ -41,7 +41,7 @@ import Testing
             let expected = try file.doubles("\(name).\(optimizer.rawValue).losses").array
             let architecture = NetworkArchitecture(
                 input: LayerShape(rows: 7, columns: 8),
-                layers: layers.map { .sequence($0) } + [.dense(units: 1, bias: true)])
+                layers: layers.map { LayerSpecification.sequence($0) } + [.dense(units: 1, bias: true)])
             let parameters = try architecture.resolved().parameters
             let weights = NetworkWeights(
                 parameters, values: try parameters.map { try file.floats("\(name).weights.\($0.name)") })
