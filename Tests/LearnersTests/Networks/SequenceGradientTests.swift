@@ -32,7 +32,9 @@ import Testing
         NetworkGradientTests.Net(
             description: text, input: LayerShape(rows: 5, columns: 6),
             // What is before the layers gets a gradient, too.
-            layers: [.dense(units: 6, bias: true)] + layers.map { LayerSpecification.sequence($0) } + [.dense(units: 2, bias: true)],
+            layers: [.dense(units: 6, bias: true)] + layers.map { LayerSpecification.sequence($0) } + [
+                .dense(units: 2, bias: true)
+            ],
             objective: .squared)
     }
 
