@@ -110,6 +110,27 @@ extension ValidationTests {
                 starts: try f.m(1, 3, .int32), order: try f.m(1, 2, .int32), gradient: try f.m(2, 3),
                 second: try f.m(5, 3), controls: try f.m(1, 4))
         },
+        Mistake("rows, factors", "factors is 1 × 3, expected 1 × 2") { f throws(ComputeError) in
+            try f.stream.updateRows(
+                .add, of: try f.m(5, 3), ids: try f.m(1, 2, .int32), starts: try f.m(1, 3, .int32),
+                order: try f.m(1, 2, .int32), factors: try f.m(1, 3), gradient: try f.m(2, 3))
+        },
+        Mistake("bags, output", "starts 1 × 3, output 4 × 9") { f throws(ComputeError) in
+            try f.stream.gatherBags(
+                try f.m(5, 3), ids: try f.m(4, 2, .int32), starts: try f.m(1, 3, .int32), into: try f.m(4, 9))
+        },
+        Mistake("bags over their table", "overlaps") { f throws(ComputeError) in
+            let table = try f.m(5, 3)
+            try f.stream.gatherBags(
+                table, ids: try f.m(5, 1, .int32), starts: try f.m(1, 2, .int32), into: table)
+        },
+        Mistake("products of one vector", "1 vectors; 2 or more") { f throws(ComputeError) in
+            try f.stream.pairProducts(try f.m(2, 4), vectors: 1, into: try f.m(2, 0))
+        },
+        Mistake("products, shapes", "input 2 × 6 of 3 vectors, products 2 × 4") { f throws(ComputeError) in
+            try f.stream.pairProductsGradient(
+                try f.m(2, 6), vectors: 3, outputGradient: try f.m(2, 4), into: try f.m(2, 6))
+        },
     ]
 }
 

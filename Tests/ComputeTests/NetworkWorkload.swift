@@ -67,6 +67,21 @@ extension CPUWorkload {
                     order: stream.upload((0..<m).map { Int32(m - 1 - $0) }), gradient: x(),
                     controls: stream.upload([0.1, 1, 1, 1]))
             }
+        case .gatherBags:
+            return try one(stream, m, 2 * n) { output throws in
+                let ids = try Matrix(
+                    storage: stream.upload((0..<3 * m).map { Int32($0 * 7 % m) }).storage, elementType: .int32,
+                    offset: 0, rows: m, columns: 3, rowStride: 3)
+                try stream.gatherBags(x(), ids: ids, starts: stream.upload([0, 1, 3]), into: output)
+            }
+        case .pairProducts:
+            return try one(stream, m, 15) { output throws in
+                try stream.pairProducts(x(m, 36), vectors: 6, into: output)
+            }
+        case .pairProductsGradient:
+            return try one(stream, m, 36) { output throws in
+                try stream.pairProductsGradient(x(m, 36), vectors: 6, outputGradient: x(m, 15), into: output)
+            }
         case .perceptronSteps:
             return try one(stream, 1, 37 * 20 + 20 + 20 + 1) { parameters throws in
                 try stream.copy(x(1, parameters.columns), to: parameters)

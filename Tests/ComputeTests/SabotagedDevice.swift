@@ -152,6 +152,9 @@ private final class SabotagedBackend: StreamBackend {
         case .layerNormGradient(let x): (x.products, x.gain)
         case .optimizerStep(let x): (x.parameters, x.gradient)
         case .updateRows(let x): (x.table, x.gradient)
+        case .gatherBags(let x): (x.output, x.table)
+        case .pairProducts(let x): (x.output, x.input)
+        case .pairProductsGradient(let x): (x.inputGradient, x.outputGradient)
         case .perceptronSteps(let x): (x.parameters, x.controls)
         }
     }

@@ -54,7 +54,7 @@ struct ExplainArchitectureCommand: ParsableCommand {
             layers.map {
                 [
                     $0.name, kind($0), "\($0.input)", "\($0.output)",
-                    "\($0.parameters.reduce(0) { $0 + $1.count })", $0.children.isEmpty ? "\($0.operations)" : "",
+                    "\($0.parameters.reduce(0) { $0 + $1.count })", $0.inner.isEmpty ? "\($0.operations)" : "",
                 ]
             })
         Output.line("")
@@ -80,7 +80,7 @@ struct ExplainArchitectureCommand: ParsableCommand {
     }
 
     private func flattened(_ layers: [ResolvedLayer]) -> [ResolvedLayer] {
-        layers.flatMap { [$0] + flattened($0.children) }
+        layers.flatMap { [$0] + flattened($0.inner) }
     }
 
     private func kind(_ layer: ResolvedLayer) -> String {

@@ -12,6 +12,8 @@ import Testing
         let objective: NetworkObjective
         var smoothing: Float = 0
         var weighted = false
+        /// Largest identifier of each column; below 0 is drawn too.
+        var identifiers: [Int] = []
     }
 
     static let nets: [Net] =
@@ -46,15 +48,55 @@ import Testing
                     .residual(layers: [.dense(units: 6, bias: true), .activation(function: .silu)]),
                     .dense(units: 3, bias: true),
                 ], objective: .classes),
+            Net(
+                description: "wide and deep", input: LayerShape(columns: 4),
+                layers: [
+                    .sum(branches: [
+                        [
+                            .embedding(tables: tables, units: 3, arrangement: .append), .dense(units: 6, bias: true),
+                            .activation(function: .tanh), .dense(units: 2, bias: true),
+                        ], [.dense(units: 2, bias: false)],
+                        [.embedding(tables: tables, units: 2, arrangement: .sum)],
+                    ])
+                ], objective: .squared, identifiers: [4, 6]),
+            Net(
+                description: "products of vectors", input: LayerShape(columns: 4),
+                layers: [
+                    .concatenation(branches: [
+                        [.dense(units: 3, bias: true), .activation(function: .silu)],
+                        [.embedding(tables: tables, units: 3, arrangement: .replace)],
+                    ]), .interaction(units: 3), .dense(units: 1, bias: true),
+                ], objective: .binary, weighted: true, identifiers: [4, 6]),
+            Net(
+                description: "bags", input: LayerShape(columns: 2),
+                layers: [
+                    .embedding(
+                        tables: [
+                            EmbeddingTable(rows: 5, column: 0, count: 3, averages: true),
+                            EmbeddingTable(rows: 7, column: 3, count: 2),
+                        ], units: 4, arrangement: .append), .activation(function: .tanh), .dense(units: 3, bias: true),
+                ], objective: .classes, identifiers: [4, 4, 4, 6, 6]),
         ]
+
+    private static let tables = [EmbeddingTable(rows: 5, column: 0), EmbeddingTable(rows: 7, column: 1)]
 
     @Test("agree with differences", arguments: TestDevices.names, nets)
     func agree(_ device: String, _ net: Net) throws {
-        let architecture = NetworkArchitecture(input: net.input, layers: net.layers)
+        let width = net.identifiers.count
+        let architecture = NetworkArchitecture(
+            input: net.input, layers: net.layers, identifiers: width > 0 ? width : nil)
+        let random = Philox(seed: 3, stream: 4)
+        let identifiers =
+            width > 0
+            ? IdentifierRows(
+                columns: width,
+                values: (0..<13 * width).map {
+                    Int32(random.integer(UInt64($0), below: net.identifiers[$0 % width] + 2)) - 1
+                }) : nil
         let outputs = try architecture.resolved().output
         let data = networkData(
             rows: 13, columns: net.input.rows * net.input.columns, outputs: outputs.rows * outputs.columns,
-            objective: net.objective, weighted: net.weighted)
+            objective: net.objective, weighted: net.weighted, identifiers: identifiers)
         var options = NetworkTrainingOptions()
         options.labelSmoothing = net.smoothing
         // Other than the start, whose biases are 0 and gains 1.

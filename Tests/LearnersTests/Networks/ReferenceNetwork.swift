@@ -27,7 +27,8 @@ struct ReferenceNetwork {
             let values = data.features.row(row).map(Double.init)
             let shape = network.input
             let input = (0..<shape.rows).map { Array(values[$0 * shape.columns..<($0 + 1) * shape.columns]) }
-            let output = run(network.layers, input).flatMap { $0 }
+            let ids = data.identifiers.map { Array($0.values[row * $0.columns..<(row + 1) * $0.columns]) } ?? []
+            let output = run(network.layers, input, ids).flatMap { $0 }
             total += Double(data.weights?[row] ?? 1) * loss(output, data, row, smoothing)
         }
         return total / Double(data.rows)
@@ -54,9 +55,11 @@ struct ReferenceNetwork {
         }
     }
 
-    func run(_ layers: [ResolvedLayer], _ input: Table) -> Table { layers.reduce(input) { run($1, $0) } }
+    func run(_ layers: [ResolvedLayer], _ input: Table, _ ids: [Int32] = []) -> Table {
+        layers.reduce(input) { run($1, $0, ids) }
+    }
 
-    private func run(_ layer: ResolvedLayer, _ x: Table) -> Table {
+    private func run(_ layer: ResolvedLayer, _ x: Table, _ ids: [Int32]) -> Table {
         switch layer.specification {
         case .dense(let units, _):
             let w = weights["\(layer.name).weight"]!
@@ -79,8 +82,38 @@ struct ReferenceNetwork {
                 return row.indices.map { (row[$0] - mean) * inverse * gain[$0] + bias[$0] }
             }
         case .residual:
-            let inner = run(layer.children, x)
+            let inner = run(layer.children, x, ids)
             return zip(x, inner).map { zip($0, $1).map { $0 + $1 } }
+        case .embedding(let tables, let units, let arrangement):
+            let vectors = tables.enumerated().map { index, table in
+                let weight = weights["\(layer.name).\(index).weight"]!
+                let present = ids[table.column..<table.column + table.count].filter { $0 >= 0 }.map(Int.init)
+                let scale = table.averages ? 1 / Double(max(present.count, 1)) : 1
+                return (0..<units).map { unit in
+                    present.reduce(0.0) { $0 + weight[$1 * units + unit] } * scale
+                }
+            }
+            if arrangement == .sum {
+                return [vectors.reduce([Double](repeating: 0, count: units)) { zip($0, $1).map { $0 + $1 } }]
+            }
+            return [(arrangement == .append ? x[0] : []) + vectors.flatMap { $0 }]
+        case .concatenation:
+            let parts = layer.branches.map { run($0, x, ids) }
+            return parts[0].indices.map { row in parts.flatMap { $0[row] } }
+        case .sum:
+            let parts = layer.branches.map { run($0, x, ids) }
+            return parts[0].indices.map { row in
+                parts[0][row].indices.map { column in parts.reduce(0) { $0 + $1[row][column] } }
+            }
+        case .interaction(let units):
+            let row = x[0]
+            var products: [Double] = []
+            for a in 0..<row.count / units {
+                for b in 0..<a {
+                    products.append((0..<units).reduce(0) { $0 + row[a * units + $1] * row[b * units + $1] })
+                }
+            }
+            return [Array(row[..<units]) + products]
         }
     }
 
@@ -120,17 +153,20 @@ struct ReferenceNetwork {
 
 /// Random rows with what an objective needs.
 func networkData(
-    rows: Int, columns: Int, outputs: Int, objective: NetworkObjective, weighted: Bool = false, seed: UInt64 = 9
+    rows: Int, columns: Int, outputs: Int, objective: NetworkObjective, weighted: Bool = false, seed: UInt64 = 9,
+    identifiers: IdentifierRows? = nil
 ) -> NetworkData {
     let features = randomTable(rows, columns, scale: 1, seed: seed)
     let random = Philox(seed: seed, stream: 77)
     let labels = (0..<rows).map { Int32(random.integer(UInt64($0), below: max(outputs, 2))) }
     let weights = weighted ? (0..<rows).map { random.uniform(UInt64(5000 + $0)) + 0.5 } : nil
     switch objective {
-    case .classes: return NetworkData(features: features, labels: labels, weights: weights)
-    case .binary: return NetworkData(features: features, targets: labels.map(Float.init), weights: weights)
+    case .classes: return NetworkData(features: features, identifiers: identifiers, labels: labels, weights: weights)
+    case .binary:
+        return NetworkData(
+            features: features, identifiers: identifiers, targets: labels.map(Float.init), weights: weights)
     case .squared, .huber:
         let targets = (0..<rows * outputs).map { 4 * random.uniform(UInt64(9000 + $0)) - 2 }
-        return NetworkData(features: features, targets: targets, weights: weights)
+        return NetworkData(features: features, identifiers: identifiers, targets: targets, weights: weights)
     }
 }

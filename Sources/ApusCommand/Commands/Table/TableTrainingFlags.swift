@@ -61,6 +61,7 @@ struct TableTrainingFlags: ParsableArguments {
         }
         let supervised = try SupervisedTable(table, roles: target.roles, kinds: type(of: learner).tasks)
         for note in supervised.notes { global.remark(note) }
+        try NetworkSession.current?.begin(table: supervised.fingerprint)
         let loaded = monotonicSeconds()
         var options = TableTrainingOptions(
             pipeline: try preparation.pipeline(learner, seed: seed, scaling: scaling))

@@ -9,6 +9,7 @@ final class BatchProgram {
     private let head: LossHead
     private let plan: Plan
     private let objective: NetworkObjective
+    private let identifiers: [IdentifierBatch]
     let output: LayerFlow
 
     /// - Parameters:
@@ -41,13 +42,20 @@ final class BatchProgram {
             scale: 1 / Float(rows), stream: stream)
         self.output = output
         self.head = head
+        identifiers = compiler.identifiers
         plan = try stream.record { stream throws(ComputeError) in
             try stream.gather(features, rows: indices, into: gathered)
             try compiler.runForward(stream)
             try head.run(stream)
             try stream.addToTotal(head.losses, total)
             if optimizer != nil || backward { try compiler.runBackward(stream) }
-            guard let optimizer else { return }
+            guard let optimizer else {
+                if backward {
+                    for update in compiler.updates { try update.run(.add, controls: nil, stream) }
+                }
+                return
+            }
+            try optimizer.step(compiler.updates, stream)
             if optimizer.accumulated == nil {
                 try optimizer.step(stream)
             } else {
@@ -59,6 +67,9 @@ final class BatchProgram {
     /// Uploads what a batch is and enqueues its work.
     func run(_ batch: ArraySlice<Int32>, of data: NetworkData, _ stream: Compute.Stream) throws(ComputeError) {
         try stream.upload(Array(batch), to: indices)
+        if let all = data.identifiers {
+            for part in identifiers { try part.upload(batch, of: all, stream) }
+        }
         if let labels = head.labels { try stream.upload(batch.map { data.labels[Int($0)] }, to: labels) }
         if let targets = head.targets {
             let columns = targets.columns
@@ -92,7 +103,14 @@ public final class NetworkRunner {
     private let network: ResolvedNetwork
     private let parameters: DeviceParameters
     private let step: Matrix
-    private var programs: [Int: (input: Matrix, output: LayerFlow, plan: Plan)] = [:]
+    private var programs: [Int: Program] = [:]
+
+    private struct Program {
+        let input: Matrix
+        let identifiers: [IdentifierBatch]
+        let output: LayerFlow
+        let plan: Plan
+    }
 
     /// Rows that are predicted at once.
     private static let batch = 1024
@@ -106,7 +124,10 @@ public final class NetworkRunner {
     }
 
     /// What the last layer gives for every row of `features`: rows × outputs.
-    public func outputs(_ features: HostMatrix) throws -> HostMatrix {
+    ///
+    /// - Parameter identifiers: as many rows, where the network reads any.
+    public func outputs(_ features: HostMatrix, identifiers: IdentifierRows? = nil) throws -> HostMatrix {
+        try network.validate(identifiers, rows: features.rows)
         guard features.columns == network.input.rows * network.input.columns else {
             throw DataError(
                 "the rows have \(features.columns) columns, the first layer of the network expects \(network.input)")
@@ -119,6 +140,10 @@ public final class NetworkRunner {
             let count = min(Self.batch, features.rows - row)
             let program = try program(rows: count)
             try stream.copy(table.rows(row..<row + count), to: program.input)
+            if let identifiers {
+                let rows = (Int32(row)..<Int32(row + count)).map { $0 }
+                for part in program.identifiers { try part.upload(rows[...], of: identifiers, stream) }
+            }
             try stream.replay(program.plan)
             let part = try stream.download(program.output.flattened(batch: count).value)
             (result.storage.baseAddress + row * columns).update(
@@ -128,7 +153,7 @@ public final class NetworkRunner {
         return result
     }
 
-    private func program(rows: Int) throws(ComputeError) -> (input: Matrix, output: LayerFlow, plan: Plan) {
+    private func program(rows: Int) throws(ComputeError) -> Program {
         if let present = programs[rows] { return present }
         let compiler = LayerCompiler(
             stream: stream, parameters: parameters, batch: rows, training: false, seed: 0, step: step)
@@ -139,7 +164,8 @@ public final class NetworkRunner {
                 value: input.window(rows: rows * network.input.rows, columns: network.input.columns), gradient: nil,
                 shape: network.input))
         let plan = try stream.record { stream throws(ComputeError) in try compiler.runForward(stream) }
-        programs[rows] = (input, output, plan)
-        return (input, output, plan)
+        let program = Program(input: input, identifiers: compiler.identifiers, output: output, plan: plan)
+        programs[rows] = program
+        return program
     }
 }

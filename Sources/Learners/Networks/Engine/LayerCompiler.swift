@@ -31,6 +31,10 @@ final class LayerCompiler {
     private(set) var forward: [LayerStep] = []
     /// In the order of the layers; run backwards.
     private(set) var backward: [LayerStep] = []
+    /// What has to be uploaded of a batch's identifiers.
+    var identifiers: [IdentifierBatch] = []
+    /// Steps of tables, for after the backward pass.
+    var updates: [TableUpdate] = []
     private var dropouts: UInt64 = 0
 
     init(
@@ -103,6 +107,11 @@ final class LayerCompiler {
         case .dropout(let probability): return try dropout(probability, input)
         case .layerNorm(let epsilon): return try layerNorm(layer, input, epsilon)
         case .residual: return try residual(layer, input)
+        case .embedding(let tables, let units, let arrangement):
+            return try embedding(layer, input, tables, units, arrangement)
+        case .concatenation: return try branches(layer, input, adding: false)
+        case .sum: return try branches(layer, input, adding: true)
+        case .interaction(let units): return try interaction(layer, input, units)
         }
     }
 

@@ -76,12 +76,16 @@ public final class NetworkTrainer {
         guard start.descriptions.map(\.shape) == network.parameters.map(\.shape) else {
             throw ParameterError("weights", "they belong to a network of another architecture")
         }
+        if options.accumulate > 1, network.identifiers > 0 {
+            throw ParameterError("accumulate", "tables of vectors take a step for every batch; use larger batches")
+        }
     }
 
     /// The mean loss of all rows with the weights that the training starts from, without dropout, and its gradient.
     public func gradients(_ data: NetworkData) throws -> (loss: Double, gradients: NetworkWeights) {
         try data.validate(network, objective)
         let parameters = try DeviceParameters(start, training: true, stream: stream)
+        for table in parameters.tables { try table.prepare(for: .add, stream) }
         let step = try stream.upload([0] as [Int32])
         let total = try stream.upload([0, 0] as [Float])
         let program = try BatchProgram(

@@ -200,7 +200,7 @@ final class NetworkTrainingRun {
 extension ResolvedLayer {
     var usesDropout: Bool {
         if case .dropout(let probability) = specification, probability > 0 { return true }
-        return children.contains(where: \.usesDropout)
+        return inner.contains(where: \.usesDropout)
     }
 }
 
@@ -212,6 +212,7 @@ extension NetworkData {
         mix(UInt32(truncatingIfNeeded: features.rows))
         mix(UInt32(truncatingIfNeeded: features.columns))
         for value in features.storage.elements { mix(value.bitPattern) }
+        for value in identifiers?.values ?? [] { mix(UInt32(bitPattern: value)) }
         for value in targets { mix(value.bitPattern) }
         for value in labels { mix(UInt32(bitPattern: value)) }
         for value in weights ?? [] { mix(value.bitPattern) }

@@ -36,6 +36,7 @@ final class OptimizerState {
             first = nil
             second = try zeroes()
         }
+        for table in parameters.tables { try table.prepare(for: options.tableMethod, stream) }
         accumulated = options.accumulate > 1 ? try zeroes() : nil
         controls = try stream.allocate(rows: 1, columns: 4)
         norm = options.clipNorm != nil ? try stream.allocate(rows: 1, columns: 1) : nil
@@ -70,6 +71,11 @@ final class OptimizerState {
         if let accumulated { try stream.fill(accumulated, with: 0) }
     }
 
+    /// Enqueues the step of the rows of tables that a batch has touched.
+    func step(_ updates: [TableUpdate], _ stream: Compute.Stream) throws(ComputeError) {
+        for update in updates { try update.run(options.tableMethod, controls: controls, stream) }
+    }
+
     /// Enqueues adding the gradients of a batch to those before it.
     func accumulate(_ stream: Compute.Stream) throws(ComputeError) {
         guard let accumulated else { return }
@@ -78,10 +84,12 @@ final class OptimizerState {
 
     /// Everything that a later step depends on, as values of the host.
     func snapshot(_ stream: Compute.Stream) throws(ComputeError) -> OptimizerSnapshot {
-        OptimizerSnapshot(
+        var others: [HostMatrix] = []
+        for matrix in otherState { others.append(try stream.download(matrix)) }
+        return OptimizerSnapshot(
             values: try stream.download(parameters.values),
             first: try first.map { m throws(ComputeError) in try stream.download(m) },
-            second: try second.map { m throws(ComputeError) in try stream.download(m) }, steps: steps)
+            second: try second.map { m throws(ComputeError) in try stream.download(m) }, others: others, steps: steps)
     }
 
     /// Goes back, or on, to a snapshot of the same network and options.
@@ -89,8 +97,17 @@ final class OptimizerState {
         try stream.upload(snapshot.values.storage.array, to: parameters.values)
         if let first, let saved = snapshot.first { try stream.upload(saved.storage.array, to: first) }
         if let second, let saved = snapshot.second { try stream.upload(saved.storage.array, to: second) }
+        for (matrix, saved) in zip(otherState, snapshot.others) {
+            try stream.upload(saved.storage.array, to: matrix)
+        }
         if let accumulated { try stream.fill(accumulated, with: 0) }
         steps = snapshot.steps
+    }
+
+    /// What ``snapshot(_:)`` puts into ``OptimizerSnapshot/others``.
+    private var otherState: [Matrix] {
+        (parameters.statistics.count > 0 ? [parameters.statistics] : [])
+            + parameters.tables.flatMap { [$0.values, $0.first, $0.second].compactMap { $0 } }
     }
 }
 
@@ -99,5 +116,7 @@ struct OptimizerSnapshot: Sendable {
     var values: HostMatrix
     var first: HostMatrix?
     var second: HostMatrix?
+    /// Statistics, and tables with what belongs to them.
+    var others: [HostMatrix] = []
     var steps: Int
 }

@@ -10,7 +10,14 @@ import Core
 ///       - residual:
 ///           - dense: 64
 ///           - activation: relu
+///       - concatenation:
+///           - branch:
+///               - dense: 16
+///           - branch:
+///               - dense: 8
+///               - activation: tanh
 ///
+/// `sum` adds its branches up.
 /// The layer that makes the outputs is added by itself. What follows a # is a remark.
 public enum ArchitectureText {
     private struct Line {
@@ -21,7 +28,7 @@ public enum ArchitectureText {
     }
 
     /// Words for layers.
-    private static let words = ["dense", "activation", "dropout", "layer-norm", "residual"]
+    private static let words = ["dense", "activation", "dropout", "layer-norm", "residual", "concatenation", "sum"]
 
     /// The layers of a text. Throws ``DataError`` with line and key for what it does not understand.
     public static func layers(_ text: String) throws(DataError) -> [LayerSpecification] {
@@ -81,6 +88,25 @@ public enum ArchitectureText {
         return layers
     }
 
+    private static func branches(
+        _ lines: inout ArraySlice<Line>, indent: Int
+    ) throws(DataError) -> [[LayerSpecification]] {
+        var branches: [[LayerSpecification]] = []
+        while let line = lines.first, line.indent == indent {
+            guard line.key == "branch", line.value.isEmpty else {
+                throw DataError(
+                    "expects `- branch:` and its layers below, indented further", line: line.number,
+                    column: String(line.key))
+            }
+            lines = lines.dropFirst()
+            guard let inner = lines.first, inner.indent > indent else {
+                throw DataError("the branch has no layers", line: line.number, column: "branch")
+            }
+            branches.append(try list(&lines, indent: inner.indent))
+        }
+        return branches
+    }
+
     private static func layer(_ line: Line, _ lines: inout ArraySlice<Line>) throws(DataError) -> LayerSpecification {
         func wrong(_ reason: String) -> DataError { DataError(reason, line: line.number, column: String(line.key)) }
         switch line.key {
@@ -109,6 +135,12 @@ public enum ArchitectureText {
                 throw wrong("expects a list of layers on the lines after it, indented further")
             }
             return .residual(layers: try list(&lines, indent: inner.indent))
+        case "concatenation", "sum":
+            guard line.value.isEmpty, let inner = lines.first, inner.indent > line.indent else {
+                throw wrong("expects a list of branches on the lines after it, indented further")
+            }
+            let branches = try branches(&lines, indent: inner.indent)
+            return line.key == "sum" ? .sum(branches: branches) : .concatenation(branches: branches)
         default:
             let near = nearest(String(line.key), among: words).map { "; did you mean `\($0)`?" } ?? ""
             throw wrong("unknown layer, none of \(words.joined(separator: ", "))\(near)")

@@ -2,20 +2,26 @@ import Core
 
 /// A network as an ONNX model (operator set 20): https://onnx.ai/onnx/intro.
 ///
-/// Input `features`: rows × columns, as the model's preprocessing leaves them. Output `predictions`: rows × classes,
-/// probabilities; or rows × 1, a number.
+/// Input `features`: rows × columns, as the model's preprocessing leaves them; of a network with tables of vectors those
+/// that are numbers, and beside them `identifiers`, rows × columns of int64: 0 for a level that training has not seen,
+/// else its place in the list of levels, counted from 1. Output `predictions`: rows × classes, probabilities; or rows × 1,
+/// a number.
 struct NetworkONNX {
     private var graph = ProtocolBuffer()
     private var names = 0
     private let weights: NetworkWeights
 
     private static let floatType = 1
+    private static let integerType = 7
 
     /// The bytes of the file.
     ///
     /// - Parameter columns: names of the features, kept in the model's metadata.
     static func model(_ predictor: NetworkPredictor, columns: [String]) throws -> [UInt8] {
         let network = try predictor.settings.architecture.resolved()
+        guard network.input.columns > 0 || network.identifiers > 0, network.input.rows == 1 else {
+            throw DataError("ONNX export is for networks over rows of a table")
+        }
         var writer = NetworkONNX(weights: predictor.weights)
         var value = writer.layers(network.layers, "features")
         switch predictor.task.kind {
@@ -30,7 +36,12 @@ struct NetworkONNX {
         }
         writer.node("Identity", [value], output: "predictions")
         writer.graph.add(2, "net")
-        writer.graph.add(11, tensor("features", columns: network.input.columns))
+        if network.input.columns > 0 {
+            writer.graph.add(11, tensor("features", columns: network.input.columns))
+        }
+        if network.identifiers > 0 {
+            writer.graph.add(11, tensor("identifiers", columns: network.identifiers, type: integerType))
+        }
         writer.graph.add(12, tensor("predictions", columns: predictor.task.outputs))
 
         var model = ProtocolBuffer()
@@ -79,9 +90,77 @@ struct NetworkONNX {
                     "LayerNormalization", [value, parameter("\(layer.name).weight"), parameter("\(layer.name).bias")],
                     [("axis", -1)], floats: [("epsilon", epsilon)])
             case .residual: value = node("Add", [value, self.layers(layer.children, value)])
+            case .embedding(let tables, _, let arrangement):
+                value = embedding(layer, tables, arrangement, value)
+            case .concatenation:
+                value = node("Concat", layer.branches.map { self.layers($0, value) }, [("axis", 1)])
+            case .sum: value = sum(layer.branches.map { self.layers($0, value) })
+            case .interaction(let units): value = interaction(layer, units, value)
             }
         }
         return value
+    }
+
+    /// A table of several identifiers sums or averages their vectors; those below 0 count for nothing.
+    private mutating func embedding(
+        _ layer: ResolvedLayer, _ tables: [EmbeddingTable], _ arrangement: EmbeddingArrangement, _ input: String
+    ) -> String {
+        var vectors: [String] = []
+        for (index, table) in tables.enumerated() {
+            let weight = parameter("\(layer.name).\(index).weight")
+            let columns = integers(Array(table.column..<table.column + table.count), shape: [table.count])
+            let ids = node("Gather", ["identifiers", columns], [("axis", 1)])
+            let zero = integers([0], shape: [])
+            let found = node("Gather", [weight, node("Max", [ids, zero])], [("axis", 0)])
+            let present = node("Unsqueeze", [
+                node("Cast", [node("GreaterOrEqual", [ids, zero])], [("to", Self.floatType)]),
+                integers([2], shape: [1]),
+            ])
+            let axis = integers([1], shape: [1])
+            var sum = node("ReduceSum", [node("Mul", [found, present]), axis], [("keepdims", 0)])
+            if table.averages, table.count > 1 {
+                let count = node("ReduceSum", [present, axis], [("keepdims", 0)])
+                sum = node("Div", [sum, node("Max", [count, constant(1)])])
+            }
+            vectors.append(sum)
+        }
+        switch arrangement {
+        case .append where layer.input.columns > 0: return node("Concat", [input] + vectors, [("axis", 1)])
+        case .append, .replace: return node("Concat", vectors, [("axis", 1)])
+        case .sum: return sum(vectors)
+        }
+    }
+
+    private mutating func sum(_ parts: [String]) -> String {
+        parts.count == 1 ? parts[0] : node("Sum", parts)
+    }
+
+    private mutating func interaction(_ layer: ResolvedLayer, _ units: Int, _ input: String) -> String {
+        let count = layer.input.columns / units
+        let vectors = node("Reshape", [input, integers([-1, count, units], shape: [3])])
+        let turned = node("Reshape", [
+            node("MatMul", [vectors, transposed(vectors)]), integers([-1, count * count], shape: [2]),
+        ])
+        let below = (1..<count).flatMap { a in (0..<a).map { a * count + $0 } }
+        let products = node("Gather", [turned, integers(below, shape: [below.count])], [("axis", 1)])
+        let first = node("Gather", [input, integers(Array(0..<units), shape: [units])], [("axis", 1)])
+        return node("Concat", [first, products], [("axis", 1)])
+    }
+
+    /// The last two of three axes exchanged.
+    private mutating func transposed(_ input: String) -> String {
+        node("Transpose", [input], lists: [("perm", [0, 2, 1])])
+    }
+
+    private mutating func integers(_ values: [Int], shape: [Int]) -> String {
+        names += 1
+        var tensor = ProtocolBuffer()
+        for extent in shape { tensor.add(1, extent) }
+        tensor.add(2, Self.integerType)
+        tensor.add(8, "constant\(names)")
+        tensor.add(9, values.flatMap { withUnsafeBytes(of: Int64($0).littleEndian) { Array($0) } })
+        graph.add(5, tensor)
+        return "constant\(names)"
     }
 
     private mutating func parameter(_ name: String) -> String {
@@ -108,7 +187,7 @@ struct NetworkONNX {
     @discardableResult
     private mutating func node(
         _ type: String, _ inputs: [String], _ integers: [(String, Int)] = [], floats: [(String, Float)] = [],
-        output: String? = nil
+        lists: [(String, [Int])] = [], output: String? = nil
     ) -> String {
         names += 1
         let output = output ?? "value\(names)"
@@ -131,11 +210,18 @@ struct NetworkONNX {
             attribute.add(20, 1)
             node.add(5, attribute)
         }
+        for (name, values) in lists {
+            var attribute = ProtocolBuffer()
+            attribute.add(1, name)
+            for value in values { attribute.add(8, value) }
+            attribute.add(20, 7)
+            node.add(5, attribute)
+        }
         graph.add(1, node)
         return output
     }
 
-    private static func tensor(_ name: String, columns: Int) -> ProtocolBuffer {
+    private static func tensor(_ name: String, columns: Int, type elements: Int = floatType) -> ProtocolBuffer {
         var rows = ProtocolBuffer()
         rows.add(2, "rows")
         var width = ProtocolBuffer()
@@ -144,7 +230,7 @@ struct NetworkONNX {
         shape.add(1, rows)
         shape.add(1, width)
         var tensor = ProtocolBuffer()
-        tensor.add(1, floatType)
+        tensor.add(1, elements)
         tensor.add(2, shape)
         var type = ProtocolBuffer()
         type.add(1, tensor)
@@ -179,7 +265,7 @@ extension NetworkPredictor {
         NetworkPredictor(
             architecture: settings.architecture, objective: settings.objective,
             weights: try NetworkWeights(weights.descriptions, file: SafetensorsFile(path: path), prefix: ""),
-            history: settings.history, mean: settings.mean, deviation: settings.deviation, featureMeans: featureMeans,
-            task: task)
+            history: settings.history, mean: settings.mean, deviation: settings.deviation, inputs: settings.inputs,
+            featureMeans: featureMeans, task: task)
     }
 }

@@ -14,6 +14,8 @@ public struct NetworkPredictor: SupervisedPredictor {
         /// A number is the output times `deviation`, plus `mean`.
         public var mean: Double
         public var deviation: Double
+        /// Which columns are identifiers; nil when all are numbers.
+        public var inputs: NetworkInputs?
     }
 
     public let settings: Settings
@@ -24,10 +26,11 @@ public struct NetworkPredictor: SupervisedPredictor {
 
     init(
         architecture: NetworkArchitecture, objective: NetworkObjective, weights: NetworkWeights,
-        history: NetworkHistory, mean: Double, deviation: Double, featureMeans: [Float], task: SupervisedTask
+        history: NetworkHistory, mean: Double, deviation: Double, inputs: NetworkInputs? = nil, featureMeans: [Float], task: SupervisedTask
     ) {
         settings = Settings(
-            architecture: architecture, objective: objective, history: history, mean: mean, deviation: deviation)
+            architecture: architecture, objective: objective, history: history, mean: mean, deviation: deviation,
+            inputs: inputs)
         self.weights = weights
         self.featureMeans = featureMeans
         self.task = task
@@ -40,7 +43,8 @@ public struct NetworkPredictor: SupervisedPredictor {
         self.task = task
         let network: ResolvedNetwork
         do { network = try settings.architecture.resolved() } catch { throw DataError("\(error)") }
-        guard network.input.columns == columns.count else {
+        let expected = settings.inputs.map { $0.columns.count + $0.categories.count } ?? network.input.columns
+        guard expected == columns.count else {
             throw DataError("the network has \(network.input) inputs for \(columns.count) features")
         }
         weights = try NetworkWeights(network.parameters, file: file, prefix: "predictor.")
@@ -68,7 +72,9 @@ public struct NetworkPredictor: SupervisedPredictor {
 
     public func predict(_ features: Features, context: LearningContext) throws -> HostMatrix {
         let outputs = try NetworkRunner(settings.architecture, weights: weights, stream: context.stream)
-            .outputs(features.dense)
+            .outputs(
+                settings.inputs?.numbers(features) ?? features.dense,
+                identifiers: settings.inputs?.identifiers(features))
         let predictions = HostMatrix(rows: outputs.rows, columns: task.outputs)
         for row in 0..<outputs.rows {
             switch task.kind {
@@ -87,10 +93,12 @@ public struct NetworkPredictor: SupervisedPredictor {
     }
 
     /// Integrated gradients (Sundararajan, Taly and Yan 2017) from the mean row of the training data: base and
-    /// contributions add up to the score to 1e-3 of what they explain.
+    /// contributions add up to the score to 1e-3 of what they explain. nil for networks with tables of vectors: between
+    /// two levels there is no line.
     public func contributions(
         of features: Features, output: Int, context: LearningContext
     ) throws -> FeatureContributions? {
+        if settings.inputs?.categories.isEmpty == false { return nil }
         let score = task.kind == .multiclass ? output : 0
         var result = try IntegratedGradients(settings.architecture, weights: weights, stream: context.stream)
             .contributions(features.dense, from: featureMeans, output: score)

@@ -43,14 +43,7 @@ public struct TablePipeline: Sendable {
     static let calibrationFolds = 3
 
     /// The recipe in use.
-    public var effectiveRecipe: Recipe {
-        if let recipe { return recipe }
-        switch learner.featureStyle {
-        case .native: return .native(texts: texts)
-        case .counts where !texts.isEmpty: return .counts(texts: texts)
-        default: return .linear(texts: texts)
-        }
-    }
+    public var effectiveRecipe: Recipe { recipe ?? learner.defaultRecipe(texts: texts) }
 
     /// Fits recipe, learner and calibration on these rows alone.
     public func fit(_ data: SupervisedTable, context: LearningContext) throws -> FittedPipeline {

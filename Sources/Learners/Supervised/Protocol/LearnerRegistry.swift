@@ -15,6 +15,7 @@ public enum LearnerRegistry {
         RandomForest.self,
         GradientBoosting.self,
         NetworkLearner.self,
+        WideDeepLearner.self,
     ]
 
     /// The learner of a kind. Throws ``ParameterError`` for a word that names none.
