@@ -1,20 +1,21 @@
 // Images as matrices: a row is a pixel, its columns the channels, and pixels follow each other row by row and image by
 // image. Windows of a picture become rows of a product; network_common.cl describes the vocabulary.
 //
-// A grid is: height and width of the input, of the window, of the output; stride; zeroes around the input.
+// A grid is: height and width of the input, of the window, of the output; stride; zeroes above and below the
+// input, and beside it.
 
 #define NET_GRID \
     long height, long width, long window_height, long window_width, long output_height, long output_width, \
-    long step, long padding
+    long step, long above, long padding
 
-// output[b, y, x][tap, c] = input[b, y step - padding + tap_y, x step - padding + tap_x][c], 0 outside.
+// output[b, y, x][tap, c] = input[b, y step - above + tap_y, x step - padding + tap_x][c], 0 outside.
 NET_KERNEL(unfold)(
     NET_MATRIX(const float, input), NET_MATRIX(float, output), long channels, NET_GRID, NET_RANGE) {
     NET_ROWS(i) {
         const long x = i % output_width, rest = i / output_width, y = rest % output_height, image = rest / output_height;
         __global float *to = NET_ROW(output, i);
         for (long v = 0; v < window_height; ++v) {
-            const long row = y * step - padding + v;
+            const long row = y * step - above + v;
             for (long u = 0; u < window_width; ++u, to += channels) {
                 const long column = x * step - padding + u;
                 if (row < 0 || row >= height || column < 0 || column >= width) {
@@ -36,7 +37,7 @@ NET_KERNEL(fold)(
         __global float *to = NET_ROW(output, i);
         NET_LANES(c, channels) to[c] = 0.0f;
         for (long v = 0; v < window_height; ++v) {
-            const long top = y + padding - v;
+            const long top = y + above - v;
             if (top < 0 || top % step != 0 || top / step >= output_height) continue;
             for (long u = 0; u < window_width; ++u) {
                 const long left = x + padding - u;
@@ -59,7 +60,7 @@ NET_KERNEL(pool)(
         const long x = i % output_width, rest = i / output_width, y = rest % output_height, image = rest / output_height;
         __global float *to = NET_ROW(output, i);
         __global int *place = NET_ROW(places, i);
-        long first_row = y * step - padding, last_row = first_row + window_height;
+        long first_row = y * step - above, last_row = first_row + window_height;
         long first_column = x * step - padding, last_column = first_column + window_width;
         const long top = first_row, left = first_column;
         first_row = first_row < 0 ? 0 : first_row;
@@ -106,7 +107,7 @@ NET_KERNEL(pool_gradient)(
         __global float *to = NET_ROW(input_gradient, i);
         NET_LANES(c, channels) to[c] = 0.0f;
         for (long v = 0; v < window_height; ++v) {
-            const long top = y + padding - v;
+            const long top = y + above - v;
             if (top < 0 || top % step != 0 || top / step >= output_height) continue;
             for (long u = 0; u < window_width; ++u) {
                 const long left = x + padding - u;
@@ -114,7 +115,7 @@ NET_KERNEL(pool_gradient)(
                 const long window = (image * output_height + top / step) * output_width + left / step;
                 const __global float *from = NET_ROW(output_gradient, window);
                 if (averages) {
-                    long first_row = top - padding, last_row = first_row + window_height;
+                    long first_row = top - above, last_row = first_row + window_height;
                     long first_column = left - padding, last_column = first_column + window_width;
                     first_row = first_row < 0 ? 0 : first_row;
                     first_column = first_column < 0 ? 0 : first_column;

@@ -9,7 +9,7 @@ public struct WindowGrid: Sendable, Equatable {
     public let windowWidth: Int
     /// How far the window moves.
     public let stride: Int
-    /// Pixels around the picture that are not there: 0, or left out.
+    /// Pixels around the picture that are not there: 0, or left out. A picture of height 1 has none above it.
     public let padding: Int
 
     public init(
@@ -23,8 +23,10 @@ public struct WindowGrid: Sendable, Equatable {
         self.padding = padding
     }
 
+    /// Pixels above and below the picture.
+    public var paddingHeight: Int { height == 1 && windowHeight == 1 ? 0 : padding }
     /// Places of the window from top to bottom.
-    public var outputHeight: Int { (height + 2 * padding - windowHeight) / max(stride, 1) + 1 }
+    public var outputHeight: Int { (height + 2 * paddingHeight - windowHeight) / max(stride, 1) + 1 }
     /// Places of the window from left to right.
     public var outputWidth: Int { (width + 2 * padding - windowWidth) / max(stride, 1) + 1 }
     public var inputPixels: Int { height * width }
@@ -35,13 +37,13 @@ public struct WindowGrid: Sendable, Equatable {
     /// Whether every place of the window holds a pixel of the picture.
     var isSound: Bool {
         height > 0 && width > 0 && windowHeight > 0 && windowWidth > 0 && stride > 0 && padding >= 0
-            && padding < windowHeight && (padding < windowWidth || width == 1) && height + 2 * padding >= windowHeight
+            && paddingHeight < windowHeight && padding < windowWidth && height + 2 * paddingHeight >= windowHeight
             && width + 2 * padding >= windowWidth
     }
 
     /// The numbers of the kernels' grid, in their order.
     public var numbers: [Int] {
-        [height, width, windowHeight, windowWidth, outputHeight, outputWidth, stride, padding]
+        [height, width, windowHeight, windowWidth, outputHeight, outputWidth, stride, paddingHeight, padding]
     }
 }
 

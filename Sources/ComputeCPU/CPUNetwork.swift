@@ -88,27 +88,27 @@ extension CPUBackend {
             windows(x.output, x.grid) { g, begin, end in
                 apus_network_unfold(
                     x.input.floats, x.input.stride, x.output.floats, x.output.stride, Int64(x.input.columns), g[0],
-                    g[1], g[2], g[3], g[4], g[5], g[6], g[7], begin, end)
+                    g[1], g[2], g[3], g[4], g[5], g[6], g[7], g[8], begin, end)
             }
         case .fold(let x):
             windows(x.output, x.grid) { g, begin, end in
                 apus_network_fold(
                     x.windows.floats, x.windows.stride, x.output.floats, x.output.stride, Int64(x.output.columns), g[0],
-                    g[1], g[2], g[3], g[4], g[5], g[6], g[7], begin, end)
+                    g[1], g[2], g[3], g[4], g[5], g[6], g[7], g[8], begin, end)
             }
         case .pool(let x):
             windows(x.output, x.grid) { g, begin, end in
                 apus_network_pool(
                     x.input.floats, x.input.stride, x.output.floats, x.output.stride,
                     x.places.pointer(as: Int32.self), x.places.stride, Int64(x.input.columns), g[0], g[1], g[2], g[3],
-                    g[4], g[5], g[6], g[7], x.averages ? 1 : 0, begin, end)
+                    g[4], g[5], g[6], g[7], g[8], x.averages ? 1 : 0, begin, end)
             }
         case .poolGradient(let x):
             windows(x.inputGradient, x.grid) { g, begin, end in
                 apus_network_pool_gradient(
                     x.outputGradient.floats, x.outputGradient.stride, x.places.pointer(as: Int32.self),
                     x.places.stride, x.inputGradient.floats, x.inputGradient.stride, Int64(x.inputGradient.columns),
-                    g[0], g[1], g[2], g[3], g[4], g[5], g[6], g[7], x.averages ? 1 : 0, begin, end)
+                    g[0], g[1], g[2], g[3], g[4], g[5], g[6], g[7], g[8], x.averages ? 1 : 0, begin, end)
             }
         case .quantize(let x): quantize(x)
         case .quantizedGemm(let x): quantizedGemm(x)

@@ -18,7 +18,7 @@ enum ImageCases {
 
     private static func shapes(_ sweep: Sweep) -> [Shape] {
         // Height, width, window, stride, padding.
-        var grids = [(5, 7, 3, 3, 1, 1), (6, 6, 2, 2, 2, 0), (1, 9, 1, 3, 1, 0), (4, 5, 3, 2, 2, 1)]
+        var grids = [(5, 7, 3, 3, 1, 1), (6, 6, 2, 2, 2, 0), (1, 9, 1, 3, 1, 1), (4, 5, 3, 2, 2, 1)]
         if sweep != .minimal {
             grids += [(9, 8, 5, 5, 1, 2), (7, 7, 3, 3, 3, 0), (12, 13, 3, 3, 2, 1), (1, 20, 1, 4, 3, 0), (3, 3, 3, 3, 1, 0)]
         }

@@ -10,7 +10,7 @@ extension Oracle {
                     for v in 0..<grid.windowHeight {
                         for u in 0..<grid.windowWidth {
                             let (row, column) = (
-                                y * grid.stride - grid.padding + v, x * grid.stride - grid.padding + u
+                                y * grid.stride - grid.paddingHeight + v, x * grid.stride - grid.padding + u
                             )
                             guard (0..<grid.height).contains(row), (0..<grid.width).contains(column) else { continue }
                             body(

@@ -83,6 +83,12 @@ extension OracleBackend {
         case .optimizerStep(let x): try run(x)
         case .updateRows(let x): try run(x)
         case .gatherBags(let x): try run(x)
+        case .unfold(let x): try run(x)
+        case .fold(let x): try run(x)
+        case .pool(let x): try run(x)
+        case .poolGradient(let x): try run(x)
+        case .quantize(let x): try run(x)
+        case .quantizedGemm(let x): try run(x)
         case .pairProducts(let x):
             let input = try matrix(x.input)
             let products = (0..<input.rows).flatMap {

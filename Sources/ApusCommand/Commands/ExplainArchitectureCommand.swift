@@ -87,6 +87,8 @@ struct ExplainArchitectureCommand: ParsableCommand {
         switch layer.specification {
         case .activation(let name): name.rawValue
         case .dropout(let probability): "dropout \(probability)"
+        case .convolution(_, let height, let width, _, _): "convolution \(height) × \(width)"
+        case .pooling(_, let height, let width, _): "\(layer.specification.word) \(height) × \(width)"
         default: layer.specification.word
         }
     }

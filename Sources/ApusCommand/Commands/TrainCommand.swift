@@ -7,7 +7,8 @@ struct TrainCommand: ParsableCommand {
             TrainALSCommand.self, TrainNeighborsCommand.self, TrainEASECommand.self, TrainBPRCommand.self,
             TrainWARPCommand.self, TrainContentCommand.self, TrainPopularCommand.self, TrainHybridCommand.self,
             TrainLinearCommand.self, TrainLogisticCommand.self, TrainSVMCommand.self,
-            TrainNaiveBayesCommand.self, TrainNeighboursCommand.self, TrainNetCommand.self, TrainWideDeepCommand.self, TrainKMeansCommand.self,
+            TrainNaiveBayesCommand.self, TrainNeighboursCommand.self, TrainNetCommand.self, TrainWideDeepCommand.self, TrainCNNCommand.self,
+            TrainKMeansCommand.self,
             TrainDensityCommand.self,
             TrainTreeCommand.self, TrainForestCommand.self, TrainBoostingCommand.self, TrainIsolationForestCommand.self,
         ])

@@ -52,18 +52,18 @@ void apus_network_pair_products_gradient(const float *input, int64_t input_strid
     int64_t input_gradient_stride, int64_t vectors, int64_t d, int64_t begin, int64_t end);
 void apus_network_unfold(const float *input, int64_t input_stride, float *output, int64_t output_stride,
     int64_t channels, int64_t height, int64_t width, int64_t window_height, int64_t window_width,
-    int64_t output_height, int64_t output_width, int64_t step, int64_t padding, int64_t begin, int64_t end);
+    int64_t output_height, int64_t output_width, int64_t step, int64_t above, int64_t padding, int64_t begin, int64_t end);
 void apus_network_fold(const float *windows, int64_t windows_stride, float *output, int64_t output_stride,
     int64_t channels, int64_t height, int64_t width, int64_t window_height, int64_t window_width,
-    int64_t output_height, int64_t output_width, int64_t step, int64_t padding, int64_t begin, int64_t end);
+    int64_t output_height, int64_t output_width, int64_t step, int64_t above, int64_t padding, int64_t begin, int64_t end);
 void apus_network_pool(const float *input, int64_t input_stride, float *output, int64_t output_stride,
     int *places, int64_t places_stride, int64_t channels, int64_t height, int64_t width, int64_t window_height,
-    int64_t window_width, int64_t output_height, int64_t output_width, int64_t step, int64_t padding, int averages,
+    int64_t window_width, int64_t output_height, int64_t output_width, int64_t step, int64_t above, int64_t padding, int averages,
     int64_t begin, int64_t end);
 void apus_network_pool_gradient(const float *output_gradient, int64_t output_gradient_stride, const int *places,
     int64_t places_stride, float *input_gradient, int64_t input_gradient_stride, int64_t channels, int64_t height,
     int64_t width, int64_t window_height, int64_t window_width, int64_t output_height, int64_t output_width,
-    int64_t step, int64_t padding, int averages, int64_t begin, int64_t end);
+    int64_t step, int64_t above, int64_t padding, int averages, int64_t begin, int64_t end);
 void apus_network_quantize(const float *input, int64_t input_stride, float inverse, int *codes,
     int64_t codes_stride, int64_t columns, int64_t begin, int64_t end);
 void apus_network_quantized_gemm(const int *a, int64_t a_stride, float step, const int *b, int64_t b_stride,

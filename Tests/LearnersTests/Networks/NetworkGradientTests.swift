@@ -68,6 +68,27 @@ import Testing
                     ]), .interaction(units: 3), .dense(units: 1, bias: true),
                 ], objective: .binary, weighted: true, identifiers: [4, 6]),
             Net(
+                description: "pictures", input: LayerShape(height: 7, width: 6, channels: 2),
+                layers: [
+                    .convolution(channels: 4, height: 3, width: 3, stride: 1, padding: 1), .activation(function: .relu),
+                    .pooling(averages: false, height: 2, width: 2, stride: 2),
+                    .convolution(channels: 3, height: 2, width: 3, stride: 1, padding: 0), .activation(function: .gelu),
+                    .flatten, .dense(units: 3, bias: true),
+                ], objective: .classes),
+            Net(
+                description: "means of windows", input: LayerShape(height: 8, width: 8, channels: 1),
+                layers: [
+                    .convolution(channels: 3, height: 5, width: 5, stride: 2, padding: 2), .activation(function: .tanh),
+                    .pooling(averages: true, height: 2, width: 2, stride: 1), .globalMean,
+                    .dense(units: 1, bias: true),
+                ], objective: .binary),
+            Net(
+                description: "windows of sequences", input: LayerShape(rows: 9, columns: 3),
+                layers: [
+                    .convolution(channels: 4, height: 1, width: 3, stride: 1, padding: 1), .activation(function: .silu),
+                    .pooling(averages: false, height: 1, width: 3, stride: 3), .flatten, .dense(units: 1, bias: true),
+                ], objective: .binary),
+            Net(
                 description: "bags", input: LayerShape(columns: 2),
                 layers: [
                     .embedding(

@@ -97,6 +97,29 @@ struct ReferenceNetwork {
                 return [vectors.reduce([Double](repeating: 0, count: units)) { zip($0, $1).map { $0 + $1 } }]
             }
             return [(arrangement == .append ? x[0] : []) + vectors.flatMap { $0 }]
+        case .flatten: return [x.flatMap { $0 }]
+        case .globalMean:
+            return [x[0].indices.map { column in x.reduce(0) { $0 + $1[column] } / Double(x.count) }]
+        case .convolution(let channels, let height, let width, let stride, let padding):
+            let (weight, bias) = (weights["\(layer.name).weight"]!, weights["\(layer.name).bias"]!)
+            return slide(layer, x, height, width, stride, padding) { window in
+                (0..<channels).map { channel in
+                    var sum = bias[channel]
+                    for (tap, pixel) in window {
+                        for (c, value) in pixel.enumerated() {
+                            sum += weight[(channel * height * width + tap) * pixel.count + c] * value
+                        }
+                    }
+                    return sum
+                }
+            }
+        case .pooling(let averages, let height, let width, let stride):
+            return slide(layer, x, height, width, stride, 0) { window in
+                window[0].pixel.indices.map { c in
+                    let values = window.map { $0.pixel[c] }
+                    return averages ? values.reduce(0, +) / Double(values.count) : values.max()!
+                }
+            }
         case .concatenation:
             let parts = layer.branches.map { run($0, x, ids) }
             return parts[0].indices.map { row in parts.flatMap { $0[row] } }
@@ -115,6 +138,31 @@ struct ReferenceNetwork {
             }
             return [Array(row[..<units]) + products]
         }
+    }
+
+    /// What `body` makes of the pixels of every place of a window.
+    private func slide(
+        _ layer: ResolvedLayer, _ x: Table, _ height: Int, _ width: Int, _ stride: Int, _ padding: Int,
+        _ body: ([(tap: Int, pixel: [Double])]) -> [Double]
+    ) -> Table {
+        let columns = layer.input.width ?? x.count
+        let rows = x.count / columns
+        let above = rows == 1 && height == 1 ? 0 : padding
+        var result: Table = []
+        for y in 0...(rows + 2 * above - height) / stride {
+            for left in 0...(columns + 2 * padding - width) / stride {
+                var window: [(tap: Int, pixel: [Double])] = []
+                for v in 0..<height {
+                    for u in 0..<width {
+                        let (row, column) = (y * stride - above + v, left * stride - padding + u)
+                        guard (0..<rows).contains(row), (0..<columns).contains(column) else { continue }
+                        window.append((v * width + u, x[row * columns + column]))
+                    }
+                }
+                result.append(body(window))
+            }
+        }
+        return result
     }
 
     static func activate(_ x: Double, _ name: ActivationName) -> Double {

@@ -39,10 +39,6 @@ struct NetworkFlags: ParsableArguments {
     var labelSmoothing: Float = 0
     @Option(help: "For numbers: errors beyond so many standard deviations count linearly; 0 for none.")
     var huber: Float = 0
-    @Option(help: "Columns to learn from, separated by commas (default: all but the target).")
-    var features: String?
-    @Option(help: "How numbers are scaled: standard, min-max, robust or none.")
-    var scale = NumberScaling.standard
     @Option(help: "Where the state goes on Ctrl-C (default: the output and .checkpoint).")
     var checkpoint: String?
     @Option(name: .customLong("checkpoint-every"), help: "Save the state every so many epochs, too.")
@@ -84,10 +80,19 @@ struct NetworkFlags: ParsableArguments {
     }
 }
 
+/// The columns of a table that a network reads.
+struct NetworkColumnFlags: ParsableArguments {
+    @Option(help: "Columns to learn from, separated by commas (default: all but the target).")
+    var features: String?
+    @Option(help: "How numbers are scaled: standard, min-max, robust or none.")
+    var scale = NumberScaling.standard
+}
+
 /// A command that trains a network on a table, and can go on with a training that was interrupted.
 protocol NetworkTrainingCommand: ParsableCommand {
     associatedtype Learner: NetworkConfiguration
     var network: NetworkFlags { get set }
+    var columns: NetworkColumnFlags { get set }
     var training: TableTrainingFlags { get set }
     func learner() throws -> Learner
 }
@@ -99,10 +104,10 @@ extension NetworkTrainingCommand {
         let session = NetworkSession(
             resuming: state, request: ["arguments": arguments.joined(separator: "\u{1F}")],
             saved: network.checkpointEvery.flatMap { every in path.map { ($0, every) } })
-        let columns = network.features.map { $0.split(separator: ",").map(String.init) }
+        let names = columns.features.map { $0.split(separator: ",").map(String.init) }
         do {
             try NetworkSession.$current.withValue(session) {
-                try training.run(try learner(), columns: columns, scaling: network.scale)
+                try training.run(try learner(), columns: names, scaling: columns.scale)
             }
         } catch is CancellationError {
             guard let last = session.lastCheckpoint, let path else { throw CancellationError() }

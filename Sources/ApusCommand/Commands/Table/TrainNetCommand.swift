@@ -22,6 +22,7 @@ struct TrainNetCommand: NetworkTrainingCommand {
     @Option(help: "Batches whose gradients make one step.")
     var accumulate = 1
     @OptionGroup var network: NetworkFlags
+    @OptionGroup var columns: NetworkColumnFlags
     @OptionGroup var training: TableTrainingFlags
 
     func validate() throws { _ = try NetworkFlags.units(hidden, "--hidden") }

@@ -39,6 +39,7 @@ struct TrainWideDeepCommand: NetworkTrainingCommand {
     @Option(name: .customLong("batch-size"), help: "Rows of a step.")
     var batchSize = WideDeepLearner().batchSize
     @OptionGroup var network: NetworkFlags
+    @OptionGroup var columns: NetworkColumnFlags
     @OptionGroup var training: TableTrainingFlags
 
     func validate() throws {

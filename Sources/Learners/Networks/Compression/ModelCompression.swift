@@ -64,7 +64,7 @@ public struct ModelCompression {
         let inputs = predictor.settings.inputs
         let quantized = try NetworkQuantizer.quantize(
             predictor.settings.architecture, weights: predictor.weights,
-            features: inputs?.numbers(sample) ?? sample.dense, identifiers: inputs?.identifiers(sample),
+            features: predictor.numbers(sample), identifiers: inputs?.identifiers(sample),
             stream: context.stream)
         let changed = predictor.quantized(quantized)
         return try judged(changed, bytes: quantized.byteCount(predictor.weights), used: sample.rows)

@@ -56,3 +56,16 @@ extension LayerShape {
     /// Height and width of a picture; a sequence has height 1.
     var picture: (height: Int, width: Int) { (width.map { rows / $0 } ?? 1, width ?? rows) }
 }
+
+extension ResolvedLayer {
+    /// Where the window of a convolution or of pooling goes; nil for other layers.
+    var grid: WindowGrid? {
+        switch specification {
+        case .convolution(_, let height, let width, let stride, let padding):
+            input.grid((height, width), stride: stride, padding: padding)
+        case .pooling(_, let height, let width, let stride): input.grid((height, width), stride: stride, padding: 0)
+        case .globalMean: input.grid(input.picture, stride: 1, padding: 0)
+        default: nil
+        }
+    }
+}

@@ -35,6 +35,10 @@ final class LayerCompiler {
     var identifiers: [IdentifierBatch] = []
     /// Steps of tables, for after the backward pass.
     var updates: [TableUpdate] = []
+    /// Layers whose products are of 8-bit integers.
+    var quantized: DeviceQuantization?
+    /// Inputs of products by the name of their layer, where they are asked for.
+    var productInputs: [(layer: String, input: Matrix)] = []
     private var dropouts: UInt64 = 0
 
     init(
@@ -94,6 +98,13 @@ final class LayerCompiler {
                 index += 2
                 continue
             }
+            if case .convolution = layer.specification, index + 1 < layers.count,
+                case .activation(let name) = layers[index + 1].specification, let fused = name.fused
+            {
+                flow = try convolution(layer, flow, layer.grid!, fused)
+                index += 2
+                continue
+            }
             flow = try compile(layer, flow)
             index += 1
         }
@@ -112,6 +123,10 @@ final class LayerCompiler {
         case .concatenation: return try branches(layer, input, adding: false)
         case .sum: return try branches(layer, input, adding: true)
         case .interaction(let units): return try interaction(layer, input, units)
+        case .convolution: return try convolution(layer, input, layer.grid!, nil)
+        case .pooling(let averages, _, _, _): return try pooling(layer, input, layer.grid!, averages: averages)
+        case .globalMean: return try pooling(layer, input, layer.grid!, averages: true)
+        case .flatten: return input.flattened(batch: batch)
         }
     }
 

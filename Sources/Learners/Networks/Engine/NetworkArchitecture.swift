@@ -18,6 +18,14 @@ public indirect enum LayerSpecification: Codable, Sendable, Equatable {
     case concatenation(branches: [[LayerSpecification]])
     /// What every branch makes of x, added up.
     case sum(branches: [[LayerSpecification]])
+    /// Products of every window of a picture with weights; `padding` pixels of 0 around it.
+    case convolution(channels: Int, height: Int, width: Int, stride: Int, padding: Int)
+    /// The largest value of every window of a picture, or the mean.
+    case pooling(averages: Bool, height: Int, width: Int, stride: Int)
+    /// The mean of each channel.
+    case globalMean
+    /// The rows of x one after the other, as one.
+    case flatten
     /// x is vectors of `units` side by side: the first, and the products of all with each other (DLRM).
     case interaction(units: Int)
 
@@ -33,6 +41,10 @@ public indirect enum LayerSpecification: Codable, Sendable, Equatable {
         case .concatenation: "concatenation"
         case .sum: "sum"
         case .interaction: "interaction"
+        case .convolution: "convolution"
+        case .pooling(let averages, _, _, _): averages ? "mean-pool" : "max-pool"
+        case .globalMean: "global-mean"
+        case .flatten: "flatten"
         }
     }
 }
@@ -73,17 +85,28 @@ public enum EmbeddingArrangement: String, Codable, Sendable {
 
 /// What flows between two layers, for one example of a batch.
 public struct LayerShape: Codable, Sendable, Equatable, CustomStringConvertible {
-    /// Rows of the matrix for one example: 1, or the length of a sequence.
+    /// Rows of the matrix for one example: 1, the length of a sequence, or the pixels of a picture, row by row.
     public var rows: Int
-    /// Columns of the matrix.
+    /// Columns of the matrix: of a picture, its channels.
     public var columns: Int
+    /// Pixels in a row of a picture; nil for what is none.
+    public var width: Int?
 
     public init(rows: Int = 1, columns: Int) {
         self.rows = rows
         self.columns = columns
     }
 
-    public var description: String { rows == 1 ? "\(columns)" : "\(rows) × \(columns)" }
+    /// A picture.
+    public init(height: Int, width: Int, channels: Int) {
+        self.init(rows: height * width, columns: channels)
+        self.width = width
+    }
+
+    public var description: String {
+        if let width, width > 0 { return "\(rows / width) × \(width) × \(columns)" }
+        return rows == 1 ? "\(columns)" : "\(rows) × \(columns)"
+    }
 }
 
 /// A network: what goes in, and its layers.

@@ -59,14 +59,18 @@ public final class NetworkTrainer {
     private let network: ResolvedNetwork
     private let stream: Compute.Stream
     private let start: NetworkWeights
+    private let mask: NetworkWeights?
 
-    /// - Parameter weights: what to start from; random when nil.
+    /// - Parameters:
+    ///   - weights: what to start from; random when nil.
+    ///   - mask: 0 for parameters that stay 0, else 1; nil when all may change.
     /// - Throws: ``ParameterError`` for an architecture that does not fit together and for options outside their range.
     public init(
         _ architecture: NetworkArchitecture, objective: NetworkObjective, options: NetworkTrainingOptions,
-        weights: NetworkWeights? = nil, stream: Compute.Stream
+        weights: NetworkWeights? = nil, mask: NetworkWeights? = nil, stream: Compute.Stream
     ) throws {
         self.architecture = architecture
+        self.mask = mask
         self.objective = objective
         self.options = options
         self.stream = stream
@@ -114,7 +118,8 @@ public final class NetworkTrainer {
         try data.validate(network, objective)
         try validation?.validate(network, objective)
         let run = try NetworkTrainingRun(
-            network: network, objective: objective, options: options, start: start, data: data,
+            network: network, objective: objective, options: options, start: start, mask: mask,
+            data: data,
             validation: validation, stream: stream)
         if let checkpoint { try run.resume(checkpoint, architecture: architecture) }
         func makeCheckpoint() throws -> NetworkCheckpoint { try run.checkpoint(architecture: architecture) }

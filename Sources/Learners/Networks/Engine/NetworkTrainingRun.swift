@@ -28,7 +28,7 @@ final class NetworkTrainingRun {
 
     init(
         network: ResolvedNetwork, objective: NetworkObjective, options: NetworkTrainingOptions, start: NetworkWeights,
-        data: NetworkData, validation: NetworkData?, stream: Compute.Stream
+        mask: NetworkWeights?, data: NetworkData, validation: NetworkData?, stream: Compute.Stream
     ) throws(ComputeError) {
         self.network = network
         self.objective = objective
@@ -39,12 +39,15 @@ final class NetworkTrainingRun {
         features = try stream.wrap(data.features)
         validationFeatures = try validation.map { v throws(ComputeError) in try stream.wrap(v.features) }
         let parameters = try DeviceParameters(start, training: true, stream: stream)
-        let optimizer = try OptimizerState(parameters, options: options, stream: stream)
+        let optimizer = try OptimizerState(parameters, options: options, mask: mask, stream: stream)
         self.optimizer = optimizer
         total = try stream.upload([0, 0] as [Float])
         step = try stream.upload([0] as [Int32])
         usesDropout = network.layers.contains(where: \.usesDropout)
-        fused = try FusedPerceptron(
+        fused =
+            mask != nil
+            ? nil
+            : try FusedPerceptron(
             network, objective: objective, options: options, optimizer: optimizer, features: features, data: data,
             total: total, stream: stream)
         stepPlan =

@@ -14,10 +14,16 @@ final class OptimizerState {
     /// 1 × 4: what changes from step to step.
     let controls: Matrix
     private let norm: Matrix?
+    /// 1 × all: 0 for parameters that stay 0.
+    private let mask: Matrix?
     /// Steps done.
     private(set) var steps = 0
 
-    init(_ parameters: DeviceParameters, options: NetworkTrainingOptions, stream: Compute.Stream) throws(ComputeError) {
+    /// - Parameter mask: 0 for parameters that stay 0, else 1; nil when all may change.
+    init(
+        _ parameters: DeviceParameters, options: NetworkTrainingOptions, mask: NetworkWeights? = nil,
+        stream: Compute.Stream
+    ) throws(ComputeError) {
         self.parameters = parameters
         self.options = options
         func zeroes() throws(ComputeError) -> Matrix {
@@ -39,6 +45,9 @@ final class OptimizerState {
         for table in parameters.tables { try table.prepare(for: options.tableMethod, stream) }
         accumulated = options.accumulate > 1 ? try zeroes() : nil
         controls = try stream.allocate(rows: 1, columns: 4)
+        self.mask = try mask.map { mask throws(ComputeError) in
+            try DeviceParameters(mask, training: false, stream: stream).values
+        }
         norm = options.clipNorm != nil ? try stream.allocate(rows: 1, columns: 1) : nil
     }
 
@@ -68,6 +77,11 @@ final class OptimizerState {
             options.method, parameters: parameters.values, gradient: gradient, first: first, second: second,
             controls: controls, norm: norm, largestNorm: options.clipNorm ?? .infinity, l1: options.l1,
             l2: options.l2, decay: options.optimizer == .adamw ? options.weightDecay : 0)
+        if let mask {
+            // Element by element: a column whose rows are the parameters.
+            let column = parameters.values.window(rows: parameters.count, columns: 1)
+            try stream.scaleRows(column, by: mask, into: column)
+        }
         if let accumulated { try stream.fill(accumulated, with: 0) }
     }
 

@@ -1,3 +1,4 @@
+import Compute
 import Core
 
 /// A layer with its shapes and parameters.
@@ -24,6 +25,8 @@ public struct ResolvedLayer: Sendable {
         let own =
             switch specification {
             case .dense(let units, _): 2 * input.rows * input.columns * units
+            case .convolution(let channels, let height, let width, _, _):
+                2 * output.rows * height * width * input.columns * channels
             case .interaction(let units): input.columns * (input.columns / units - 1)
             default: 0
             }
@@ -112,6 +115,22 @@ public struct ResolvedLayer: Sendable {
                 }
                 output.columns = outputs.reduce(0) { $0 + $1.columns }
             }
+        case .convolution(let channels, let height, let width, let stride, let padding):
+            guard channels > 0, channels <= 1 << 16 else {
+                throw ParameterError(place, "channels must be from 1 to 65536, not \(channels)")
+            }
+            output = try slide((height, width), stride, padding, over: input, place)
+            output.columns = channels
+            parameters = [
+                ParameterDescription(
+                    name: "\(name).weight", shape: [channels, height, width, input.columns],
+                    start: .normal(deviation: (2 / Float(height * width * input.columns)).squareRoot())),
+                ParameterDescription(name: "\(name).bias", shape: [channels], start: .constant(0)),
+            ]
+        case .pooling(_, let height, let width, let stride):
+            output = try slide((height, width), stride, 0, over: input, place)
+        case .globalMean: output = LayerShape(columns: input.columns)
+        case .flatten: output = LayerShape(columns: input.rows * input.columns)
         case .interaction(let units):
             guard units >= 1, input.rows == 1, input.columns % units == 0, input.columns >= 2 * units else {
                 throw ParameterError(place, "its input \(input) is not two or more vectors of \(units)")
@@ -122,6 +141,24 @@ public struct ResolvedLayer: Sendable {
         return ResolvedLayer(
             specification: layer, name: name, input: input, output: output, parameters: parameters,
             children: children, branches: ways)
+    }
+
+    /// The shape of what a window makes of a picture.
+    private static func slide(
+        _ window: (height: Int, width: Int), _ stride: Int, _ padding: Int, over input: LayerShape, _ place: String
+    ) throws(ParameterError) -> LayerShape {
+        let (height, width) = input.picture
+        let size = "a window of \(window.height) × \(window.width)"
+        guard window.height >= 1, window.width >= 1, stride >= 1, padding >= 0, padding < max(window.width, 1) else {
+            throw ParameterError(place, "\(size), stride \(stride), padding \(padding) is none")
+        }
+        let grid = input.grid(window, stride: stride, padding: padding)
+        guard height + 2 * grid.paddingHeight >= window.height, width + 2 * padding >= window.width,
+            grid.paddingHeight < window.height
+        else { throw ParameterError(place, "\(size), padding \(padding), does not fit its input \(input)") }
+        var output = LayerShape(rows: grid.outputPixels, columns: input.columns)
+        output.width = input.width == nil ? nil : grid.outputWidth
+        return output
     }
 
     private static func embeddings(

@@ -96,6 +96,7 @@ struct NetworkONNX {
                 value = node("Concat", layer.branches.map { self.layers($0, value) }, [("axis", 1)])
             case .sum: value = sum(layer.branches.map { self.layers($0, value) })
             case .interaction(let units): value = interaction(layer, units, value)
+            case .convolution, .pooling, .globalMean, .flatten: value = image(layer, value)
             }
         }
         return value
@@ -129,6 +130,52 @@ struct NetworkONNX {
         case .append, .replace: return node("Concat", vectors, [("axis", 1)])
         case .sum: return sum(vectors)
         }
+    }
+
+    /// Pictures lie with the channels last, as pixels × channels; ONNX wants them first.
+    private mutating func image(_ layer: ResolvedLayer, _ input: String) -> String {
+        let (height, width) = layer.input.picture
+        let columns = layer.input.columns
+        if case .flatten = layer.specification {
+            return node("Reshape", [input, integers([-1, layer.output.columns], shape: [2])])
+        }
+        let picture = node("Transpose", [
+            node("Reshape", [input, integers([-1, height, width, columns], shape: [4])]),
+        ], lists: [("perm", [0, 3, 1, 2])])
+        let grid = layer.grid!
+        let window = ("kernel_shape", [grid.windowHeight, grid.windowWidth])
+        let strides = ("strides", [grid.stride, grid.stride])
+        var output: String
+        switch layer.specification {
+        case .convolution:
+            let above = grid.paddingHeight
+            output = node(
+                "Conv", [picture, convolutionWeight(layer), parameter("\(layer.name).bias")],
+                lists: [window, strides, ("pads", [above, grid.padding, above, grid.padding])])
+        case .pooling(let averages, _, _, _):
+            output = node(averages ? "AveragePool" : "MaxPool", [picture], lists: [window, strides])
+        default: output = node("GlobalAveragePool", [picture])
+        }
+        output = node("Transpose", [output], lists: [("perm", [0, 2, 3, 1])])
+        let shape = layer.output
+        return node(
+            "Reshape",
+            [
+                output,
+                shape.rows == 1
+                    ? integers([-1, shape.columns], shape: [2]) : integers([-1, shape.rows, shape.columns], shape: [3]),
+            ])
+    }
+
+    /// Channels × inputs × height × width.
+    private mutating func convolutionWeight(_ layer: ResolvedLayer) -> String {
+        let name = "\(layer.name).weight"
+        let index = weights.descriptions.firstIndex { $0.name == name }!
+        let description = weights.descriptions[index]
+        add(
+            name, shape: description.interchangeShape,
+            Array(description.interchanged(weights.values[index], out: true).elements))
+        return name
     }
 
     private mutating func sum(_ parts: [String]) -> String {
@@ -255,7 +302,10 @@ extension NetworkPredictor {
     /// Writes the weights as PyTorch's `state_dict` of the same `nn.Sequential` would hold them: `0.weight`, `0.bias`, …
     public func writeWeights(to path: String) throws {
         var writer = SafetensorsWriter()
-        weights.write(to: &writer, prefix: "")
+        for (description, values) in zip(weights.descriptions, weights.values) {
+            writer.add(
+                description.name, shape: description.interchangeShape, description.interchanged(values, out: true))
+        }
         try writer.write(to: path)
     }
 
@@ -264,7 +314,7 @@ extension NetworkPredictor {
     public func reading(weightsFrom path: String) throws -> NetworkPredictor {
         NetworkPredictor(
             architecture: settings.architecture, objective: settings.objective,
-            weights: try NetworkWeights(weights.descriptions, file: SafetensorsFile(path: path), prefix: ""),
+            weights: try NetworkWeights(stateDict: path, weights.descriptions),
             history: settings.history, mean: settings.mean, deviation: settings.deviation, inputs: settings.inputs,
             featureMeans: featureMeans, task: task)
     }

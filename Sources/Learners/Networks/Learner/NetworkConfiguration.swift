@@ -93,13 +93,18 @@ extension NetworkConfiguration {
     ///
     /// - Parameters:
     ///   - inputs: which columns are numbers and which identifiers; nil when all are numbers.
+    ///   - predictor: what to start from, on whose scale the targets are then; nil for random weights.
+    ///   - mask: 0 for parameters that stay 0; nil when all may change.
+    ///   - scaling: what is taken from all numbers, and what they are then multiplied by.
     ///   - tableOptimizer: the optimizer of tables of vectors, when another than the usual one is wanted.
     func train(
         _ architecture: NetworkArchitecture, on training: TrainingSet, inputs: NetworkInputs?,
-        tableOptimizer: TableOptimizer? = nil, context: LearningContext
+        from predictor: NetworkPredictor? = nil, mask: NetworkWeights? = nil, tableOptimizer: TableOptimizer? = nil,
+        scaling: (shift: Float, factor: Float)? = nil, context: LearningContext
     ) throws -> NetworkPredictor {
         let task = training.task
-        let numbers = inputs?.numbers(training.features) ?? training.features.dense
+        let (shift, factor) = (scaling ?? predictor.flatMap(\.scale)).map { ($0.shift, $0.factor) } ?? (nil, nil)
+        let numbers = (inputs?.numbers(training.features) ?? training.features.dense).scaled(shift, factor)
         let identifiers = inputs?.identifiers(training.features)
         let objective: NetworkObjective =
             switch task.kind {
@@ -107,7 +112,9 @@ extension NetworkConfiguration {
             case .multiclass: .classes
             case .regression: huber > 0 ? .huber(delta: huber) : .squared
             }
-        let (mean, deviation) = task.kind == .regression ? moments(training) : (0, 1)
+        let (mean, deviation) =
+            predictor.map { ($0.settings.mean, $0.settings.deviation) }
+            ?? (task.kind == .regression ? moments(training) : (0, 1))
         let order = Philox(seed: seed, stream: NetworkRandom.split).permutation(count: training.rows)
         let watched = min(Int((Double(training.rows) * validation).rounded()), training.rows - 1)
         // The softmax loss smooths labels itself; the logistic one has them smoothed here: t(1 − s) + s/2.
@@ -135,15 +142,19 @@ extension NetworkConfiguration {
         let part = data(order[watched...].sorted(), smoothing: smoothing)
         var options = commonOptions
         options.tableOptimizer = tableOptimizer
-        let trainer = try NetworkTrainer(architecture, objective: objective, options: options, stream: context.stream)
+        let trainer = try NetworkTrainer(
+            architecture, objective: objective, options: options, weights: predictor?.weights, mask: mask,
+            stream: context.stream)
         let result = try train(
             trainer, part, validation: watched > 0 ? data(order[..<watched].sorted(), smoothing: 0) : nil, context)
-        return NetworkPredictor(
+        let made = NetworkPredictor(
             architecture: architecture, objective: objective,
             weights: part.identifiers.map { result.weights.fillingUntouchedRows($0, architecture) } ?? result.weights,
             history: result.history, mean: mean, deviation: deviation, inputs: inputs,
             featureMeans: ColumnMoments.of(training.features, weights: training.weights).means.map { Float($0) },
             task: task)
+        if let shift, let factor { return made.scaling(shift: shift, factor: factor) }
+        return made
     }
 
     private func train(

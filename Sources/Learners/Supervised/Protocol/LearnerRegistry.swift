@@ -16,6 +16,7 @@ public enum LearnerRegistry {
         GradientBoosting.self,
         NetworkLearner.self,
         WideDeepLearner.self,
+        CNNLearner.self,
     ]
 
     /// The learner of a kind. Throws ``ParameterError`` for a word that names none.
