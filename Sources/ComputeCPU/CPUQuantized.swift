@@ -23,7 +23,7 @@ extension CPUBackend {
             return
         }
         let (n, words) = (x.b.rows, x.b.columns)
-        let width = Int(APUS_QUANTIZED_PRODUCT_COLUMNS.rawValue)
+        let width = Int(APUS_QUANTIZED_PRODUCT_COLUMNS)
         let panels = Chunks.count(n, size: width)
         // All of b, packed once for every chunk of rows.
         let packed = UnsafeMutableRawPointer(scratch(worker: 0, count: max(panels * width * words, 1)))
@@ -33,7 +33,7 @@ extension CPUBackend {
             apus_quantized_pack(
                 b, x.b.stride, Int64(n), Int64(words), Int64(panel), packed + panel * width * words)
         }
-        let size = Int(APUS_QUANTIZED_PRODUCT_ROWS.rawValue)
+        let size = Int(APUS_QUANTIZED_PRODUCT_ROWS)
         pool.parallelFor(Chunks.count(x.output.rows, size: size)) { chunk, _ in
             let range = Chunks.range(chunk, count: x.output.rows, size: size)
             let output = x.output.floats + range.lowerBound * x.output.rowStride

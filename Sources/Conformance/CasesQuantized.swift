@@ -39,12 +39,12 @@ enum QuantizedCases {
                 // All bytes but −128, which rounding does not give.
                 func codes(_ count: Int) -> [Int32] {
                     let bytes = run.integers(4 * count, -127...127)
-                    return (0..<count).map { word in
-                        Int32(
-                            bitPattern: (0..<4).reduce(UInt32(0)) {
-                                $0 | UInt32(UInt8(bitPattern: Int8(bytes[4 * word + $1]))) << UInt32(8 * $1)
-                            })
+                    var words = [UInt32](repeating: 0, count: count)
+                    for (place, byte) in bytes.enumerated() {
+                        let bits = UInt32(UInt8(bitPattern: Int8(byte)))
+                        words[place / 4] |= bits << UInt32(8 * (place % 4))
                     }
+                    return words.map { Int32(bitPattern: $0) }
                 }
                 let (left, right) = (codes(m * words), codes(n * words))
                 let (scales, shift) = (run.uniform(n, 0.001, 0.01), run.uniform(n))
@@ -100,13 +100,14 @@ extension Oracle {
 
     /// The sum of the products of bytes.
     public static func dot(_ a: ArraySlice<Int32>, _ b: ArraySlice<Int32>) -> Int {
-        zip(a, b).reduce(0) { sum, pair in
-            (0..<4).reduce(sum) { sum, part in
-                let left = Int8(truncatingIfNeeded: pair.0 >> Int32(8 * part))
-                let right = Int8(truncatingIfNeeded: pair.1 >> Int32(8 * part))
-                return sum + Int(left) * Int(right)
+        var sum = 0
+        for (left, right) in zip(a, b) {
+            for shift in stride(from: Int32(0), to: 32, by: 8) {
+                let (x, y) = (Int8(truncatingIfNeeded: left >> shift), Int8(truncatingIfNeeded: right >> shift))
+                sum += Int(x) * Int(y)
             }
         }
+        return sum
     }
 }
 

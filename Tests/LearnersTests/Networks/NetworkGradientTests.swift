@@ -89,6 +89,14 @@ import Testing
                     .pooling(averages: false, height: 1, width: 3, stride: 3), .flatten, .dense(units: 1, bias: true),
                 ], objective: .binary),
             Net(
+                description: "two towers", input: LayerShape(columns: 3),
+                layers: [
+                    .concatenation(branches: [
+                        [.dense(units: 4, bias: true), .activation(function: .tanh), .dense(units: 3, bias: true)],
+                        [.embedding(tables: tables, units: 3, arrangement: .append), .dense(units: 3, bias: true)],
+                    ])
+                ], objective: .retrieval(temperature: 0.7), identifiers: [4, 6]),
+            Net(
                 description: "bags", input: LayerShape(columns: 2),
                 layers: [
                     .embedding(
@@ -116,7 +124,8 @@ import Testing
                 }) : nil
         let outputs = try architecture.resolved().output
         let data = networkData(
-            rows: 13, columns: net.input.rows * net.input.columns, outputs: outputs.rows * outputs.columns,
+            rows: 13, columns: net.input.rows * net.input.columns,
+            outputs: net.objective == .retrieval(temperature: 0.7) ? 1 : outputs.rows * outputs.columns,
             objective: net.objective, weighted: net.weighted, identifiers: identifiers)
         var options = NetworkTrainingOptions()
         options.labelSmoothing = net.smoothing

@@ -22,6 +22,7 @@ struct ReferenceNetwork {
 
     /// The mean loss.
     func loss(_ data: NetworkData, smoothing: Double = 0) -> Double {
+        if case .retrieval(let temperature) = objective { return retrievalLoss(data, Double(temperature)) }
         var total = 0.0
         for row in 0..<data.rows {
             let values = data.features.row(row).map(Double.init)
@@ -30,6 +31,25 @@ struct ReferenceNetwork {
             let ids = data.identifiers.map { Array($0.values[row * $0.columns..<(row + 1) * $0.columns]) } ?? []
             let output = run(network.layers, input, ids).flatMap { $0 }
             total += Double(data.weights?[row] ?? 1) * loss(output, data, row, smoothing)
+        }
+        return total / Double(data.rows)
+    }
+
+    /// Each row's second vector is to be found by the first among those of all rows.
+    private func retrievalLoss(_ data: NetworkData, _ temperature: Double) -> Double {
+        let outputs = (0..<data.rows).map { row in
+            let ids = data.identifiers.map { Array($0.values[row * $0.columns..<(row + 1) * $0.columns]) } ?? []
+            return run(network.layers, [data.features.row(row).map(Double.init)], ids)[0]
+        }
+        let d = outputs[0].count / 2
+        var total = 0.0
+        for row in 0..<data.rows {
+            let scores = (0..<data.rows).map { other in
+                (0..<d).reduce(0) { $0 + outputs[row][$1] * outputs[other][d + $1] } / temperature
+                    + Double(data.targets[other])
+            }
+            let top = scores.max()!
+            total += top + log(scores.reduce(0) { $0 + exp($1 - top) }) - scores[row]
         }
         return total / Double(data.rows)
     }
@@ -45,6 +65,7 @@ struct ReferenceNetwork {
                 let distance = abs($1.0 - $1.1)
                 return $0 + (distance <= delta ? distance * distance / 2 : delta * (distance - delta / 2))
             }
+        case .retrieval: preconditionFailure("a loss of batches, not of rows")
         case .classes:
             let top = x.max()!
             let logSum = top + log(x.reduce(0) { $0 + exp($1 - top) })
@@ -213,7 +234,7 @@ func networkData(
     case .binary:
         return NetworkData(
             features: features, identifiers: identifiers, targets: labels.map(Float.init), weights: weights)
-    case .squared, .huber:
+    case .squared, .huber, .retrieval:
         let targets = (0..<rows * outputs).map { 4 * random.uniform(UInt64(9000 + $0)) - 2 }
         return NetworkData(features: features, identifiers: identifiers, targets: targets, weights: weights)
     }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Charts
 import Core
 import Learners
 import Tables
@@ -37,8 +38,18 @@ struct NetworkFlags: ParsableArguments {
     var clipNorm: Float = 0
     @Option(name: .customLong("label-smoothing"), help: "Part of a label that is spread over all classes.")
     var labelSmoothing: Float = 0
+    @Flag(help: "Round the operands of products to bfloat16 while training; sums and weights stay float32.")
+    var bfloat16 = false
     @Option(help: "For numbers: errors beyond so many standard deviations count linearly; 0 for none.")
     var huber: Float = 0
+    @Option(
+        name: .customLong("validation-data"),
+        help: "A table whose rows' loss is watched, in place of a share of the training rows.")
+    var validationData: String?
+    @Option(help: "Weights to start from: safetensors with the names of a PyTorch state_dict, as `apus export` writes.")
+    var weights: String?
+    @Option(name: .customLong("loss-plot"), help: "Draw the losses of the epochs into this SVG file.")
+    var lossPlot: String?
     @Option(help: "Where the state goes on Ctrl-C (default: the output and .checkpoint).")
     var checkpoint: String?
     @Option(name: .customLong("checkpoint-every"), help: "Save the state every so many epochs, too.")
@@ -77,6 +88,27 @@ struct NetworkFlags: ParsableArguments {
         learner.clipNorm = clipNorm
         learner.labelSmoothing = labelSmoothing
         learner.huber = huber
+        learner.bfloat16 = bfloat16 ? true : nil
+    }
+}
+
+/// The losses of a training as a picture.
+enum LossPlot {
+    static func write(_ history: NetworkHistory, to path: String) throws {
+        func line(_ losses: [Double]) -> ChartSeries.Form {
+            .line(losses.enumerated().map { (x: Double($0 + 1), y: $1) })
+        }
+        var series = [ChartSeries("training rows", line(history.losses))]
+        if !history.validationLosses.isEmpty {
+            series.append(ChartSeries("rows watched", line(history.validationLosses), dashed: true))
+        }
+        if let best = history.best, best < history.validationLosses.count {
+            series.append(
+                ChartSeries("best", .points([(x: Double(best + 1), y: history.validationLosses[best])])))
+        }
+        let file = try AtomicFile(path: path)
+        try file.write(Chart("Loss by epoch", x: Axis("epoch"), y: Axis("loss"), series: series).svg())
+        try file.commit()
     }
 }
 
@@ -100,14 +132,20 @@ protocol NetworkTrainingCommand: ParsableCommand {
 extension NetworkTrainingCommand {
     /// Trains, from the start or from a checkpoint.
     func run(resuming state: NetworkCheckpoint?, arguments: [String]) throws {
+        if let plot = network.lossPlot { try OutputFolder.check(plot) }
         let path = network.checkpoint ?? training.output.map { $0 + ".checkpoint" }
         let session = NetworkSession(
-            resuming: state, request: ["arguments": arguments.joined(separator: "\u{1F}")],
+            resuming: state, request: ["arguments": arguments.joined(separator: "\u{1F}")], weights: network.weights,
             saved: network.checkpointEvery.flatMap { every in path.map { ($0, every) } })
         let names = columns.features.map { $0.split(separator: ",").map(String.init) }
         do {
             try NetworkSession.$current.withValue(session) {
-                try training.run(try learner(), columns: names, scaling: columns.scale)
+                try training.run(
+                    try learner(), columns: names, scaling: columns.scale, watched: network.validationData
+                ) { result in
+                    guard let predictor = result.model.pipeline.predictor as? NetworkPredictor else { return }
+                    if let plot = network.lossPlot { try LossPlot.write(predictor.settings.history, to: plot) }
+                }
             }
         } catch is CancellationError {
             guard let last = session.lastCheckpoint, let path else { throw CancellationError() }

@@ -66,7 +66,7 @@ public struct ModelCompression {
             predictor.settings.architecture, weights: predictor.weights,
             features: predictor.numbers(sample), identifiers: inputs?.identifiers(sample),
             stream: context.stream)
-        let changed = predictor.quantized(quantized)
+        let changed = predictor.with(quantized: quantized)
         return try judged(changed, bytes: quantized.byteCount(predictor.weights), used: sample.rows)
     }
 

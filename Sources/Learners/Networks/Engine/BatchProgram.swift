@@ -31,6 +31,7 @@ final class BatchProgram {
             stream: stream, parameters: parameters, batch: rows, training: optimizer != nil || backward,
             dropsOut: optimizer != nil, seed: seed,
             step: step)
+        if let optimizer { compiler.precision = optimizer.options.precision }
         let gathered = try stream.allocate(rows: rows, columns: features.columns)
         // The data need no gradient.
         let input = LayerFlow(
@@ -44,7 +45,7 @@ final class BatchProgram {
         self.head = head
         identifiers = compiler.identifiers
         plan = try stream.record { stream throws(ComputeError) in
-            try stream.gather(features, rows: indices, into: gathered)
+            if features.columns > 0 { try stream.gather(features, rows: indices, into: gathered) }
             try compiler.runForward(stream)
             try head.run(stream)
             try stream.addToTotal(head.losses, total)

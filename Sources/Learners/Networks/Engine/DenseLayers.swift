@@ -24,6 +24,7 @@ extension LayerCompiler {
         let w = parameters.value(weight)
         let b = bias.map { parameters.value($0) }
         productInputs.append((layer, input.value))
+        let precision = precision
         if !training, let codes = quantized?[layer] {
             let rounded = try stream.allocate(rows: input.value.rows, columns: codes.codes.columns, .int32)
             add(forward: { stream throws(ComputeError) in
@@ -36,7 +37,8 @@ extension LayerCompiler {
         }
         add(forward: { stream throws(ComputeError) in
             try stream.gemm(
-                input.value, w, transposeB: true, bias: b, activation: fused ?? .identity, into: output.value)
+                input.value, w, transposeB: true, bias: b, activation: fused ?? .identity, precision: precision,
+                into: output.value)
         })
         guard training, let gradient = output.gradient else { return output }
         let weightGradient = parameters.gradient(weight)
@@ -46,9 +48,9 @@ extension LayerCompiler {
                 try stream.activationGradient(
                     fused.function, values: output.value, outputGradient: gradient, into: gradient)
             }
-            try stream.gemm(gradient, transposeA: true, input.value, into: weightGradient)
+            try stream.gemm(gradient, transposeA: true, input.value, precision: precision, into: weightGradient)
             if let biasGradient { try stream.columnSums(gradient, into: biasGradient) }
-            if let inputGradient { try stream.gemm(gradient, w, into: inputGradient) }
+            if let inputGradient { try stream.gemm(gradient, w, precision: precision, into: inputGradient) }
         })
         return output
     }

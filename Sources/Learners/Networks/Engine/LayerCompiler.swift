@@ -35,6 +35,8 @@ final class LayerCompiler {
     var identifiers: [IdentifierBatch] = []
     /// Steps of tables, for after the backward pass.
     var updates: [TableUpdate] = []
+    /// How products of dense layers and convolutions take their operands.
+    var precision = ProductPrecision.float32
     /// Layers whose products are of 8-bit integers.
     var quantized: DeviceQuantization?
     /// Inputs of products by the name of their layer, where they are asked for.

@@ -76,6 +76,11 @@ public struct NetworkData: Sendable {
     /// Number of rows.
     public var rows: Int { features.rows }
 
+    /// The features on a device; without columns where there are only identifiers.
+    func deviceFeatures(_ stream: Compute.Stream) throws(ComputeError) -> Matrix {
+        features.columns > 0 ? try stream.wrap(features) : try stream.allocate(rows: features.rows, columns: 0)
+    }
+
     /// Refuses what the network can't be trained on: wrong shapes, labels outside their range, numbers that are not
     /// finite. O(rows · columns).
     func validate(_ network: ResolvedNetwork, _ objective: NetworkObjective) throws {
@@ -96,6 +101,13 @@ public struct NetworkData: Sendable {
             }
             guard targets.allSatisfy({ $0.isFinite }) else {
                 throw DataError("a target is missing or not finite")
+            }
+        case .retrieval:
+            guard outputs % 2 == 0, outputs > 0, network.output.rows == 1 else {
+                throw ParameterError("network", "retrieval needs two vectors of one length, the outputs are \(outputs)")
+            }
+            guard targets.count == rows, targets.allSatisfy({ $0.isFinite }) else {
+                throw DataError("retrieval needs a finite number for each row; there are \(targets.count) for \(rows)")
             }
         case .classes:
             guard labels.count == rows else { throw DataError("there are \(labels.count) labels for \(rows) rows") }

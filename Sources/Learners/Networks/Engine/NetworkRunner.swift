@@ -82,12 +82,12 @@ public final class NetworkRunner {
             throw DataError(
                 "the rows have \(features.columns) columns, the first layer of the network expects \(network.input)")
         }
-        let table = try stream.wrap(features)
+        let table = features.columns > 0 ? try stream.wrap(features) : nil
         var row = 0
         while row < features.rows {
             let count = min(batch, features.rows - row)
             let program = try program(rows: count)
-            try stream.copy(table.rows(row..<row + count), to: program.input)
+            if let table { try stream.copy(table.rows(row..<row + count), to: program.input) }
             if let identifiers {
                 let rows = (Int32(row)..<Int32(row + count)).map { $0 }
                 for part in program.identifiers { try part.upload(rows[...], of: identifiers, stream) }

@@ -93,7 +93,7 @@ public final class NetworkTrainer {
         let step = try stream.upload([0] as [Int32])
         let total = try stream.upload([0, 0] as [Float])
         let program = try BatchProgram(
-            network, objective: objective, rows: data.rows, features: try stream.wrap(data.features),
+            network, objective: objective, rows: data.rows, features: try data.deviceFeatures(stream),
             weighted: data.weights != nil, parameters: parameters, optimizer: nil, backward: true,
             smoothing: options.labelSmoothing, seed: options.seed, step: step, total: total, stream: stream)
         try program.run((0..<Int32(data.rows)).map { $0 }[...], of: data, stream)

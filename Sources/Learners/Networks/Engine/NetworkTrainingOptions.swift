@@ -72,6 +72,9 @@ public struct NetworkTrainingOptions: Codable, Sendable, Equatable {
     public var minimumImprovement = 1e-4
     /// Whether every epoch has the rows in another order; else in their own.
     public var shuffles = true
+    /// Whether operands of products are rounded to bfloat16 while training; sums, and the weights that steps change, stay
+    /// float32. nil for no.
+    public var bfloat16: Bool?
     /// Seed of weights, shuffles and dropout.
     public var seed: UInt64 = 42
 
@@ -81,6 +84,9 @@ public struct NetworkTrainingOptions: Codable, Sendable, Equatable {
     public var effectiveLearningRate: Float {
         learningRate ?? (optimizer == .sgd || optimizer == .adagrad ? 0.01 : 0.001)
     }
+
+    /// How products take their operands.
+    public var precision: ProductPrecision { bfloat16 == true ? .bfloat16 : .float32 }
 
     /// The method of the primitive.
     public var method: OptimizerMethod {

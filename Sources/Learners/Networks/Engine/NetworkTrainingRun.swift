@@ -36,8 +36,8 @@ final class NetworkTrainingRun {
         self.data = data
         self.validation = validation
         self.stream = stream
-        features = try stream.wrap(data.features)
-        validationFeatures = try validation.map { v throws(ComputeError) in try stream.wrap(v.features) }
+        features = try data.deviceFeatures(stream)
+        validationFeatures = try validation.map { v throws(ComputeError) in try v.deviceFeatures(stream) }
         let parameters = try DeviceParameters(start, training: true, stream: stream)
         let optimizer = try OptimizerState(parameters, options: options, mask: mask, stream: stream)
         self.optimizer = optimizer

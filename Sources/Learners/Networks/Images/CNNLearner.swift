@@ -41,11 +41,12 @@ public struct CNNLearner: NetworkConfiguration {
     public var labelSmoothing: Float = 0
     public var huber: Float = 0
     public var accumulate = 1
+    public var bfloat16: Bool?
     public var seed: UInt64 = 42
 
     public init() {}
 
-    public static var parameterNames: Set<String> { ["learningRate"] }
+    public static var parameterNames: Set<String> { ["learningRate", "bfloat16"] }
 
     /// Pixels as they are: the learner scales all alike.
     public func defaultRecipe(texts: [String]) -> Recipe { Recipe() }

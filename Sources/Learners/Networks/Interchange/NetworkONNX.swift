@@ -19,11 +19,13 @@ struct NetworkONNX {
     /// - Parameter columns: names of the features, kept in the model's metadata.
     static func model(_ predictor: NetworkPredictor, columns: [String]) throws -> [UInt8] {
         let network = try predictor.settings.architecture.resolved()
-        guard network.input.columns > 0 || network.identifiers > 0, network.input.rows == 1 else {
-            throw DataError("ONNX export is for networks over rows of a table")
-        }
         var writer = NetworkONNX(weights: predictor.weights)
-        var value = writer.layers(network.layers, "features")
+        var value = "features"
+        if let scale = predictor.scale {
+            value = writer.node("Sub", [value, writer.constant(scale.shift)])
+            value = writer.node("Mul", [value, writer.constant(scale.factor)])
+        }
+        value = writer.layers(network.layers, value)
         switch predictor.task.kind {
         case .regression:
             value = writer.node("Mul", [value, writer.constant(Float(predictor.settings.deviation))])
@@ -37,7 +39,8 @@ struct NetworkONNX {
         writer.node("Identity", [value], output: "predictions")
         writer.graph.add(2, "net")
         if network.input.columns > 0 {
-            writer.graph.add(11, tensor("features", columns: network.input.columns))
+            let width = network.input.rows * network.input.columns
+            writer.graph.add(11, tensor("features", columns: width))
         }
         if network.identifiers > 0 {
             writer.graph.add(11, tensor("identifiers", columns: network.identifiers, type: integerType))

@@ -33,6 +33,8 @@ public protocol NetworkConfiguration: SupervisedLearner where Predictor == Netwo
     var huber: Float { get set }
     /// Batches whose gradients make one step.
     var accumulate: Int { get set }
+    /// Whether operands of products are rounded to bfloat16 while training; nil for no.
+    var bfloat16: Bool? { get set }
 }
 
 extension NetworkConfiguration {
@@ -53,6 +55,7 @@ extension NetworkConfiguration {
         options.accumulate = accumulate
         options.labelSmoothing = labelSmoothing
         options.patience = patience > 0 ? patience : nil
+        options.bfloat16 = bfloat16
         options.seed = seed
         return options
     }
@@ -71,9 +74,6 @@ extension NetworkConfiguration {
             throw ParameterError("validation", "must be 0 or a share below 1, not \(validation)")
         }
         guard patience >= 0 else { throw ParameterError("patience", "must be 0 or more, not \(patience)") }
-        guard patience == 0 || validation > 0 else {
-            throw ParameterError("patience", "stopping early needs a validation part above 0")
-        }
         guard clipNorm >= 0 else { throw ParameterError("clipNorm", "must be 0 or more, not \(clipNorm)") }
         guard huber >= 0 else { throw ParameterError("huber", "must be 0 or more, not \(huber)") }
     }
@@ -103,7 +103,8 @@ extension NetworkConfiguration {
         scaling: (shift: Float, factor: Float)? = nil, context: LearningContext
     ) throws -> NetworkPredictor {
         let task = training.task
-        let (shift, factor) = (scaling ?? predictor.flatMap(\.scale)).map { ($0.shift, $0.factor) } ?? (nil, nil)
+        let scale = scaling ?? predictor?.scale
+        let (shift, factor) = (scale?.shift, scale?.factor)
         let numbers = (inputs?.numbers(training.features) ?? training.features.dense).scaled(shift, factor)
         let identifiers = inputs?.identifiers(training.features)
         let objective: NetworkObjective =
@@ -115,38 +116,52 @@ extension NetworkConfiguration {
         let (mean, deviation) =
             predictor.map { ($0.settings.mean, $0.settings.deviation) }
             ?? (task.kind == .regression ? moments(training) : (0, 1))
+        guard patience == 0 || validation > 0 || training.watched != nil else {
+            throw ParameterError("patience", "stopping early needs a validation part above 0")
+        }
         let order = Philox(seed: seed, stream: NetworkRandom.split).permutation(count: training.rows)
-        let watched = min(Int((Double(training.rows) * validation).rounded()), training.rows - 1)
+        let watched =
+            training.watched != nil ? 0 : min(Int((Double(training.rows) * validation).rounded()), training.rows - 1)
         // The softmax loss smooths labels itself; the logistic one has them smoothed here: t(1 − s) + s/2.
         let smoothing = task.kind == .binary ? Double(labelSmoothing) : 0
-        func data(_ rows: [Int], smoothing: Double) -> NetworkData {
+        func data(
+            _ numbers: HostMatrix, _ identifiers: IdentifierRows?, _ target: [Double], _ weights: [Double]?,
+            _ rows: [Int], smoothing: Double
+        ) -> NetworkData {
             let values = HostMatrix(rows: rows.count, columns: numbers.columns)
             if numbers.columns > 0 {
                 for (place, row) in rows.enumerated() {
                     _ = values.row(place).update(fromContentsOf: numbers.row(row))
                 }
             }
-            let scale = training.weights.map { weights in
+            let balance = weights.map { weights in
                 Double(rows.count) / max(rows.reduce(0.0) { $0 + weights[$1] }, 1e-300)
             }
             return NetworkData(
                 features: values, identifiers: identifiers?.selecting(rows),
                 targets: objective == .classes
-                    ? []
-                    : rows.map {
-                        Float((training.target[$0] - mean) / deviation * (1 - smoothing) + smoothing / 2)
-                    },
-                labels: objective == .classes ? rows.map { Int32(training.target[$0]) } : [],
-                weights: scale.map { scale in rows.map { Float(training.weights![$0] * scale) } })
+                    ? [] : rows.map { Float((target[$0] - mean) / deviation * (1 - smoothing) + smoothing / 2) },
+                labels: objective == .classes ? rows.map { Int32(target[$0]) } : [],
+                weights: balance.map { balance in rows.map { Float(weights![$0] * balance) } })
         }
-        let part = data(order[watched...].sorted(), smoothing: smoothing)
+        func own(_ rows: ArraySlice<Int>, smoothing: Double) -> NetworkData {
+            data(numbers, identifiers, training.target, training.weights, rows.sorted(), smoothing: smoothing)
+        }
+        let part = own(order[watched...], smoothing: smoothing)
+        var others = watched > 0 ? own(order[..<watched], smoothing: 0) : nil
+        if let other = training.watched {
+            others = data(
+                (inputs?.numbers(other.features) ?? other.features.dense).scaled(shift, factor),
+                inputs?.identifiers(other.features), other.target, other.weights, Array(other.target.indices),
+                smoothing: 0)
+        }
         var options = commonOptions
         options.tableOptimizer = tableOptimizer
         let trainer = try NetworkTrainer(
-            architecture, objective: objective, options: options, weights: predictor?.weights, mask: mask,
+            architecture, objective: objective, options: options,
+            weights: try predictor?.weights ?? NetworkSession.current?.start(architecture), mask: mask,
             stream: context.stream)
-        let result = try train(
-            trainer, part, validation: watched > 0 ? data(order[..<watched].sorted(), smoothing: 0) : nil, context)
+        let result = try train(trainer, part, validation: others, context)
         let made = NetworkPredictor(
             architecture: architecture, objective: objective,
             weights: part.identifiers.map { result.weights.fillingUntouchedRows($0, architecture) } ?? result.weights,

@@ -49,11 +49,12 @@ public struct NetworkLearner: NetworkConfiguration {
     public var huber: Float = 0
     /// Batches whose gradients make one step.
     public var accumulate = 1
+    public var bfloat16: Bool?
     public var seed: UInt64 = 42
 
     public init() {}
 
-    public static var parameterNames: Set<String> { ["learningRate"] }
+    public static var parameterNames: Set<String> { ["learningRate", "bfloat16"] }
 
     public func validate() throws {
         try validateTraining()

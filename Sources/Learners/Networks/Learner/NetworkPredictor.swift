@@ -92,7 +92,7 @@ public struct NetworkPredictor: SupervisedPredictor {
     }
 
     /// The same network in 8 bits.
-    func quantized(_ network: QuantizedNetwork) -> NetworkPredictor {
+    func with(quantized network: QuantizedNetwork) -> NetworkPredictor {
         var changed = with(weights: network.applied(to: weights))
         changed.quantized = network
         changed.settings.inputSteps = network.inputSteps

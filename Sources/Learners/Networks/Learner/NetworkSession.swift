@@ -17,14 +17,18 @@ public final class NetworkSession: Sendable {
     private let state: Mutex<State>
     private let request: [String: String]
     private let saved: (path: String, every: Int)?
+    private let weights: String?
 
     /// - Parameters:
     ///   - resuming: the state to go on from, when the data are the same.
     ///   - request: stored in checkpoints.
+    ///   - weights: a file with the weights to start from, named as a PyTorch `state_dict` of the network names them.
     ///   - saved: where a checkpoint is written every so many epochs.
     public init(
-        resuming: NetworkCheckpoint? = nil, request: [String: String] = [:], saved: (path: String, every: Int)? = nil
+        resuming: NetworkCheckpoint? = nil, request: [String: String] = [:], weights: String? = nil,
+        saved: (path: String, every: Int)? = nil
     ) {
+        self.weights = weights
         state = Mutex(State(resuming: resuming))
         self.request = request
         self.saved = saved
@@ -45,6 +49,16 @@ public final class NetworkSession: Sendable {
         }
         guard let known, known != fingerprint else { return }
         throw DataError("the rows of the data are not those that the checkpoint was made with; nothing of it was used")
+    }
+
+    /// The weights to start from; nil for random ones.
+    func start(_ architecture: NetworkArchitecture) throws -> NetworkWeights? {
+        try weights.map { path in
+            let parameters = try architecture.resolved().parameters
+            do { return try NetworkWeights(stateDict: path, parameters) } catch let error as DataError {
+                throw DataError(error.reason, file: path)
+            }
+        }
     }
 
     func checkpoint(for data: NetworkData) -> NetworkCheckpoint? {

@@ -61,11 +61,12 @@ public struct WideDeepLearner: NetworkConfiguration {
     public var labelSmoothing: Float = 0
     public var huber: Float = 0
     public var accumulate = 1
+    public var bfloat16: Bool?
     public var seed: UInt64 = 42
 
     public init() {}
 
-    public static var parameterNames: Set<String> { ["learningRate", "tableOptimizer"] }
+    public static var parameterNames: Set<String> { ["learningRate", "tableOptimizer", "bfloat16"] }
 
     public var featureStyle: FeatureStyle { .coded }
 

@@ -59,9 +59,12 @@ public struct TablePipeline: Sendable {
             data.task.kind == .multiclass
             ? .classes(sampled.target.map { Int32($0) }, count: data.task.labels.count) : .values(sampled.target)
         let (recipe, features) = try effectiveRecipe.fitAndApply(sampled.table, target: target, seed: seed)
-        let training = TrainingSet(
+        var training = TrainingSet(
             features: features, task: data.task, target: sampled.target,
             weights: balanced ? try balancedWeights(sampled) : sampled.weights, groups: sampled.groups)
+        if let watched = context.watched {
+            training.watched = (try recipe.apply(watched.table), watched.target, watched.weights)
+        }
         let predictor = try fit(learner, training, context)
         return FittedPipeline(recipe: recipe, predictor: predictor, calibration: nil, task: data.task)
     }
