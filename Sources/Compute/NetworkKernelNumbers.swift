@@ -38,7 +38,7 @@ extension OptimizerMethod {
 }
 
 extension RowUpdateMethod {
-    /// Number and parameters in network_optimizers.cl.
+    /// Number and parameters in network_embeddings.cl.
     public var arguments: (method: Int32, beta1: Float, beta2: Float, epsilon: Float) {
         switch self {
         case .add: (0, 0, 0, 0)

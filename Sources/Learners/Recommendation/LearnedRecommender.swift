@@ -64,6 +64,7 @@ public enum RecommenderKinds {
         NeighborTable.self,
         EASEWeights.self,
         PairwiseFactors.self,
+        TwoTowerTable.self,
         ContentTable.self,
         PopularityTable.self,
         HybridTable.self,

@@ -110,8 +110,9 @@ public struct SequenceOptions: Codable, Sendable, Equatable {
     /// The body with its parameters, named `body.0.…`.
     func network() throws(ParameterError) -> ResolvedNetwork {
         let body = body
-        let (layers, output) = try ResolvedLayer.resolve(body.layers, input: body.input, prefix: "body.")
-        return ResolvedNetwork(input: body.input, layers: layers, output: output)
+        let (layers, output) = try ResolvedLayer.resolve(
+            body.layers, input: body.input, prefix: "body.", identifiers: 0)
+        return ResolvedNetwork(input: body.input, identifiers: 0, layers: layers, output: output)
     }
 
     /// All parameters: the items' vectors first, which are read and compared with. Throws ``ParameterError``.

@@ -40,6 +40,10 @@ import Testing
             sequence.learningRate = 0.01
             all.append(SequenceLearner(sequence))
         }
+        var towers = TwoTowerOptions()
+        (towers.factors, towers.embedding, towers.hidden) = (8, 8, [16])
+        (towers.epochs, towers.batchSize, towers.learningRate) = (12, 128, 0.01)
+        all.append(TwoTowerLearner(towers))
         if let hybrid = try? HybridLearner([all[0], all[1], all[3]], seed: 7) { all.append(hybrid) }
         for rule in PopularityRule.allCases {
             var popularity = PopularityOptions()

@@ -7,7 +7,7 @@ extension LayerCompiler {
         _ cell: RecurrentCell, _ units: Int, _ name: String, _ input: LayerFlow
     ) throws(ComputeError) -> LayerFlow {
         let length = input.shape.rows
-        let inputs = try product(
+        let inputs = try within(
             input, weight: "\(name).weight_ih_l0", bias: "\(name).bias_ih_l0", columns: cell.gates * units)
         let output = try flow(LayerShape(rows: length, columns: units))
         let kept = try matrix(LayerShape(rows: length, columns: cell.kept * units))

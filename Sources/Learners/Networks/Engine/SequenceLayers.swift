@@ -144,6 +144,14 @@ extension SequenceLayer {
 
 /// Positions, attention and transformer blocks.
 extension LayerCompiler {
+    /// A product of a layer that has several.
+    func within(
+        _ input: LayerFlow, weight: String, bias: String, columns: Int, _ fused: Activation? = nil
+    ) throws(ComputeError) -> LayerFlow {
+        try product(
+            input, weight: weight, bias: bias, columns: columns, fused, layer: weight, inputGradient: input.gradient)
+    }
+
     func sequence(_ layer: SequenceLayer, _ name: String, _ input: LayerFlow) throws(ComputeError) -> LayerFlow {
         switch layer {
         case .positions(let learned): try positions(name, input, learned: learned)
@@ -194,7 +202,7 @@ extension LayerCompiler {
         _ prefix: String, _ input: LayerFlow, heads: Int, causal: Bool
     ) throws(ComputeError) -> LayerFlow {
         let (length, d) = (input.shape.rows, input.shape.columns)
-        let all = try product(
+        let all = try within(
             input, weight: "\(prefix)in_proj_weight", bias: "\(prefix)in_proj_bias", columns: 3 * d)
         func part(_ matrix: Matrix, _ index: Int) -> Matrix { matrix.columns(index * d..<(index + 1) * d) }
         let output = try flow(input.shape)
@@ -217,7 +225,7 @@ extension LayerCompiler {
                     valueGradient: part(allGradient, 2))
             })
         }
-        return try product(output, weight: "\(prefix)out_proj.weight", bias: "\(prefix)out_proj.bias", columns: d)
+        return try within(output, weight: "\(prefix)out_proj.weight", bias: "\(prefix)out_proj.bias", columns: d)
     }
 
     private func transformer(
@@ -231,12 +239,12 @@ extension LayerCompiler {
                 block.dropout, attention("\(name).self_attn.", flow, heads: block.heads, causal: block.causal))
         }
         func dense(_ flow: LayerFlow) throws(ComputeError) -> LayerFlow {
-            var inner = try product(
+            var inner = try within(
                 flow, weight: "\(name).linear1.weight", bias: "\(name).linear1.bias", columns: block.hidden,
                 block.activation.fused)
             if block.activation.fused == nil { inner = try activation(block.activation.function, inner) }
             inner = try dropout(block.dropout, inner)
-            inner = try product(
+            inner = try within(
                 inner, weight: "\(name).linear2.weight", bias: "\(name).linear2.bias",
                 columns: input.shape.columns)
             return try dropout(block.dropout, inner)
