@@ -24,7 +24,9 @@ struct ExportCommand: ParsableCommand {
 
     func run() throws {
         if try SafetensorsFile(path: model).metadata["apus_kind"] == NetworkLearner.kind { return try exportNetwork() }
-        if format == .safetensors, let network = try RecommenderModel(path: model).learned as? SequenceModel {
+        if format == .safetensors || format == .onnx,
+            let network = try RecommenderModel(path: model).learned as? SequenceModel
+        {
             return try exportSequence(network)
         }
         guard format == .npy || format == .csv else {
@@ -65,9 +67,7 @@ struct ExportCommand: ParsableCommand {
 
     private func exportSequence(_ network: SequenceModel) throws {
         try OutputFolder.check(output)
-        var writer = SafetensorsWriter()
-        network.weights.write(to: &writer, prefix: "")
-        try writer.write(to: output)
+        if format == .onnx { try network.writeONNX(to: output) } else { try network.writeWeights(to: output) }
         if global.json {
             Output.json(.object([("files", .array([.string(output)]))]))
         } else {

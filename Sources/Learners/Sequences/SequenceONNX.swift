@@ -155,4 +155,12 @@ extension SequenceModel {
         try file.write(try NetworkONNX.model(self))
         try file.commit()
     }
+
+    /// Writes the weights as PyTorch's modules of the same network would name them: `items.weight`, and the body's as an
+    /// `nn.Sequential` numbers them, `body.0.weight`, …
+    public func writeWeights(to path: String) throws {
+        var writer = SafetensorsWriter()
+        weights.write(to: &writer, prefix: "")
+        try writer.write(to: path)
+    }
 }
