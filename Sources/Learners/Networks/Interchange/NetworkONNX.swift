@@ -74,7 +74,7 @@ struct NetworkONNX {
 
     init(weights: NetworkWeights) { self.weights = weights }
 
-    mutating func layers(_ layers: [ResolvedLayer], _ input: String) throws -> String {
+    mutating func layers(_ layers: [ResolvedLayer], _ input: String) -> String {
         var value = input
         for layer in layers {
             switch layer.specification {
