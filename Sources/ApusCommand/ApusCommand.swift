@@ -22,7 +22,8 @@ struct ApusCommand: ParsableCommand {
             ChooseClustersCommand.self,
             LookalikeCommand.self, InspectCommand.self, CompareCommand.self, TuneCommand.self,
             ExplainCommand.self,
-            ReportCommand.self, QuantizeCommand.self, PruneCommand.self, ExportCommand.self, ExplainArchitectureCommand.self, BenchCommand.self,
+            ReportCommand.self, QuantizeCommand.self, PruneCommand.self, ExportCommand.self,
+            ExplainArchitectureCommand.self, BenchCommand.self,
         ])
 }
 

@@ -107,7 +107,8 @@ enum EmbeddingCases {
                 let method = $0.element
                 let layout = Layout.all[(index + $0.offset) % 3]
                 return ConformanceCase(
-                    .updateRows, "\(method), \(shape.0) of gradient, \(shape.1) columns \(layout)\(index % 3 == 1 ? ", weighted" : "")"
+                    .updateRows,
+                    "\(method), \(shape.0) of gradient, \(shape.1) columns \(layout)\(index % 3 == 1 ? ", weighted" : "")"
                 ) { run throws(ComputeError) in
                     try updateRows(
                         run, method, count: shape.0, columns: shape.1, layout, weighted: index % 3 == 1)
@@ -162,7 +163,8 @@ enum EmbeddingCases {
         try run.perform { stream throws(ComputeError) in
             try stream.updateRows(
                 method, of: table.matrix, ids: i.matrix, starts: s.matrix, order: o.matrix,
-                factors: f?.matrix, gradient: gradient.matrix, first: first?.matrix, second: second?.matrix, controls: controls.matrix)
+                factors: f?.matrix, gradient: gradient.matrix, first: first?.matrix, second: second?.matrix,
+                controls: controls.matrix)
         }
 
         let factor = method == .add ? 1 : Double(OptimizerCases.controls[3])

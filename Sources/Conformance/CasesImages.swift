@@ -20,7 +20,9 @@ enum ImageCases {
         // Height, width, window, stride, padding.
         var grids = [(5, 7, 3, 3, 1, 1), (6, 6, 2, 2, 2, 0), (1, 9, 1, 3, 1, 1), (4, 5, 3, 2, 2, 1)]
         if sweep != .minimal {
-            grids += [(9, 8, 5, 5, 1, 2), (7, 7, 3, 3, 3, 0), (12, 13, 3, 3, 2, 1), (1, 20, 1, 4, 3, 0), (3, 3, 3, 3, 1, 0)]
+            grids += [
+                (9, 8, 5, 5, 1, 2), (7, 7, 3, 3, 3, 0), (12, 13, 3, 3, 2, 1), (1, 20, 1, 4, 3, 0), (3, 3, 3, 3, 1, 0),
+            ]
         }
         if sweep == .full { grids += [(28, 28, 3, 3, 1, 1), (28, 28, 2, 2, 2, 0), (14, 15, 7, 5, 2, 2)] }
         return grids.enumerated().flatMap { index, g in
@@ -46,7 +48,8 @@ enum ImageCases {
                     try stream.unfold(input.matrix, shape.grid, into: output.matrix)
                 }
                 run.compareExactly(
-                    output, Oracle.unfold(values.map(Double.init), shape.grid, channels: shape.channels).map { Float($0) })
+                    output,
+                    Oracle.unfold(values.map(Double.init), shape.grid, channels: shape.channels).map { Float($0) })
             }
         }
     }

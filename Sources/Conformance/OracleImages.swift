@@ -3,7 +3,9 @@ import Compute
 /// Windows of pictures and pooling, straight from their definitions.
 extension Oracle {
     /// Calls with every pixel that a place of a window holds: place, tap, pixel; all counted over the batch.
-    private static func forEach(_ grid: WindowGrid, images: Int, _ body: (_ place: Int, _ tap: Int, _ pixel: Int) -> Void) {
+    private static func forEach(
+        _ grid: WindowGrid, images: Int, _ body: (_ place: Int, _ tap: Int, _ pixel: Int) -> Void
+    ) {
         for image in 0..<images {
             for y in 0..<grid.outputHeight {
                 for x in 0..<grid.outputWidth {

@@ -128,7 +128,10 @@ struct TrainCNNCommand: ParsableCommand {
             var members: [(String, JSONValue)] = [
                 ("model", .optional(output)), ("learner", .string(model.kind)),
                 ("device", .string(device.identity.name)), ("rows", .integer(training.count)),
-                ("shape", .array([training.shape.height, training.shape.width, training.shape.channels].map { .integer($0) })),
+                (
+                    "shape",
+                    .array([training.shape.height, training.shape.width, training.shape.channels].map { .integer($0) })
+                ),
                 ("fit", .object(predictor.facts.map { ($0.name, JSONValue.number($0.value)) })),
             ]
             if let evaluation { members += EvaluationReport.json(evaluation, task: model.task) }

@@ -36,7 +36,8 @@ public struct TwoTowerOptions: Codable, Sendable, Equatable {
         try require((1...4096).contains(history), "history", "\(history) is outside 1 … 4096")
         try require(epochs >= 1, "epochs", "\(epochs) is below 1")
         try require((2...1 << 16).contains(batchSize), "batchSize", "\(batchSize) is outside 2 … 65536")
-        try require(learningRate > 0 && learningRate.isFinite, "learningRate", "\(learningRate) is not a number above 0")
+        try require(
+            learningRate > 0 && learningRate.isFinite, "learningRate", "\(learningRate) is not a number above 0")
         try require(temperature > 0 && temperature.isFinite, "temperature", "\(temperature) is not a number above 0")
         try require(dropout >= 0 && dropout < 1, "dropout", "must be at least 0 and below 1, not \(dropout)")
     }

@@ -28,8 +28,10 @@ final class FusedPerceptron {
         optimizer: OptimizerState, features: Matrix, data: NetworkData, total: Matrix, stream: Compute.Stream
     ) throws(ComputeError) {
         guard stream.device.fusedOperations.contains(.perceptronSteps),
-            stream.device.unsupportedOperations[.perceptronSteps] == nil, network.input.rows == 1, network.identifiers == 0,
-            options.clipNorm == nil, options.bfloat16 != true, options.accumulate == 1, network.parameterCount <= Self.mostParameters,
+            stream.device.unsupportedOperations[.perceptronSteps] == nil, network.input.rows == 1,
+            network.identifiers == 0,
+            options.clipNorm == nil, options.bfloat16 != true, options.accumulate == 1,
+            network.parameterCount <= Self.mostParameters,
             network.parameterCount * options.batchSize <= Self.mostWork
         else { return nil }
         var layers: [PerceptronLayer] = []

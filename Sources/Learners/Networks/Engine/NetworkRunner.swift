@@ -110,7 +110,8 @@ public final class NetworkRunner {
                 value: input.window(rows: rows * network.input.rows, columns: network.input.columns), gradient: nil,
                 shape: network.input))
         let plan = try stream.record { stream throws(ComputeError) in try compiler.runForward(stream) }
-        let program = Program(input: input, identifiers: compiler.identifiers, output: output, plan: plan,
+        let program = Program(
+            input: input, identifiers: compiler.identifiers, output: output, plan: plan,
             inputs: observesInputs ? compiler.productInputs : [])
         programs[rows] = program
         return program

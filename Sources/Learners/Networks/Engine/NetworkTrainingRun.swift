@@ -48,8 +48,8 @@ final class NetworkTrainingRun {
             mask != nil
             ? nil
             : try FusedPerceptron(
-            network, objective: objective, options: options, optimizer: optimizer, features: features, data: data,
-            total: total, stream: stream)
+                network, objective: objective, options: options, optimizer: optimizer, features: features, data: data,
+                total: total, stream: stream)
         stepPlan =
             options.accumulate > 1
             ? try stream.record { stream throws(ComputeError) in try optimizer.step(stream) } : nil

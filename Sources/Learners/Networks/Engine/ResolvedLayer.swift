@@ -111,7 +111,8 @@ public struct ResolvedLayer: Sendable {
                 }
             } else {
                 if let other = outputs.first(where: { $0.rows != output.rows }) {
-                    throw ParameterError(place, "its branches give \(output) and \(other), which don't fit side by side")
+                    throw ParameterError(
+                        place, "its branches give \(output) and \(other), which don't fit side by side")
                 }
                 output.columns = outputs.reduce(0) { $0 + $1.columns }
             }

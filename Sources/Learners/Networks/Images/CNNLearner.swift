@@ -57,7 +57,9 @@ public struct CNNLearner: NetworkConfiguration {
         guard height >= 0, width >= 0, (height > 0) == (width > 0) else {
             throw ParameterError("width", "height and width go together, and are 0 or more")
         }
-        guard depth >= 1, depth <= 1 << 16 else { throw ParameterError("depth", "must be from 1 to 65536, not \(depth)") }
+        guard depth >= 1, depth <= 1 << 16 else {
+            throw ParameterError("depth", "must be from 1 to 65536, not \(depth)")
+        }
         guard channels.allSatisfy({ $0 >= 1 && $0 <= 1 << 16 }) else {
             throw ParameterError(
                 "channels", "must be 1 or more each, not \(channels.map(String.init).joined(separator: ","))")
@@ -87,7 +89,8 @@ public struct CNNLearner: NetworkConfiguration {
         if height > 0 {
             guard height * width * depth == columns else {
                 throw DataError(
-                    "pictures of \(height) × \(width) × \(depth) have \(height * width * depth) numbers, the rows \(columns)")
+                    "pictures of \(height) × \(width) × \(depth) have \(height * width * depth) numbers, the rows \(columns)"
+                )
             }
             return LayerShape(height: height, width: width, channels: depth)
         }

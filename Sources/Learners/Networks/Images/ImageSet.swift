@@ -29,7 +29,8 @@ public struct ImageSet: Sendable {
         var classes: [Int] = []
         for row in 0..<numbers.rows {
             guard let label = Int(exactly: numbers[row, 0]), (0..<1 << 20).contains(label) else {
-                throw DataError("label \(row + 1) is \(numbers[row, 0]); labels are whole numbers from 0 on", file: labels)
+                throw DataError(
+                    "label \(row + 1) is \(numbers[row, 0]); labels are whole numbers from 0 on", file: labels)
             }
             classes.append(label)
         }

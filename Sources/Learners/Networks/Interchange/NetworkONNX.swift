@@ -116,10 +116,12 @@ struct NetworkONNX {
             let ids = node("Gather", ["identifiers", columns], [("axis", 1)])
             let zero = integers([0], shape: [])
             let found = node("Gather", [weight, node("Max", [ids, zero])], [("axis", 0)])
-            let present = node("Unsqueeze", [
-                node("Cast", [node("GreaterOrEqual", [ids, zero])], [("to", Self.floatType)]),
-                integers([2], shape: [1]),
-            ])
+            let present = node(
+                "Unsqueeze",
+                [
+                    node("Cast", [node("GreaterOrEqual", [ids, zero])], [("to", Self.floatType)]),
+                    integers([2], shape: [1]),
+                ])
             let axis = integers([1], shape: [1])
             var sum = node("ReduceSum", [node("Mul", [found, present]), axis], [("keepdims", 0)])
             if table.averages, table.count > 1 {
@@ -142,9 +144,11 @@ struct NetworkONNX {
         if case .flatten = layer.specification {
             return node("Reshape", [input, integers([-1, layer.output.columns], shape: [2])])
         }
-        let picture = node("Transpose", [
-            node("Reshape", [input, integers([-1, height, width, columns], shape: [4])]),
-        ], lists: [("perm", [0, 3, 1, 2])])
+        let picture = node(
+            "Transpose",
+            [
+                node("Reshape", [input, integers([-1, height, width, columns], shape: [4])])
+            ], lists: [("perm", [0, 3, 1, 2])])
         let grid = layer.grid!
         let window = ("kernel_shape", [grid.windowHeight, grid.windowWidth])
         let strides = ("strides", [grid.stride, grid.stride])
@@ -166,7 +170,8 @@ struct NetworkONNX {
             [
                 output,
                 shape.rows == 1
-                    ? integers([-1, shape.columns], shape: [2]) : integers([-1, shape.rows, shape.columns], shape: [3]),
+                    ? integers([-1, shape.columns], shape: [2])
+                    : integers([-1, shape.rows, shape.columns], shape: [3]),
             ])
     }
 
@@ -188,9 +193,11 @@ struct NetworkONNX {
     private mutating func interaction(_ layer: ResolvedLayer, _ units: Int, _ input: String) -> String {
         let count = layer.input.columns / units
         let vectors = node("Reshape", [input, integers([-1, count, units], shape: [3])])
-        let turned = node("Reshape", [
-            node("MatMul", [vectors, transposed(vectors)]), integers([-1, count * count], shape: [2]),
-        ])
+        let turned = node(
+            "Reshape",
+            [
+                node("MatMul", [vectors, transposed(vectors)]), integers([-1, count * count], shape: [2]),
+            ])
         let below = (1..<count).flatMap { a in (0..<a).map { a * count + $0 } }
         let products = node("Gather", [turned, integers(below, shape: [below.count])], [("axis", 1)])
         let first = node("Gather", [input, integers(Array(0..<units), shape: [units])], [("axis", 1)])

@@ -34,7 +34,8 @@ public struct NetworkPredictor: SupervisedPredictor {
 
     init(
         architecture: NetworkArchitecture, objective: NetworkObjective, weights: NetworkWeights,
-        history: NetworkHistory, mean: Double, deviation: Double, inputs: NetworkInputs? = nil, featureMeans: [Float], task: SupervisedTask
+        history: NetworkHistory, mean: Double, deviation: Double, inputs: NetworkInputs? = nil, featureMeans: [Float],
+        task: SupervisedTask
     ) {
         settings = Settings(
             architecture: architecture, objective: objective, history: history, mean: mean, deviation: deviation,
@@ -51,7 +52,8 @@ public struct NetworkPredictor: SupervisedPredictor {
         self.task = task
         let network: ResolvedNetwork
         do { network = try settings.architecture.resolved() } catch { throw DataError("\(error)") }
-        let expected = settings.inputs.map { $0.columns.count + $0.categories.count } ?? network.input.rows * network.input.columns
+        let expected =
+            settings.inputs.map { $0.columns.count + $0.categories.count } ?? network.input.rows * network.input.columns
         guard expected == columns.count else {
             throw DataError("the network has \(network.input) inputs for \(columns.count) features")
         }
@@ -125,8 +127,8 @@ public struct NetworkPredictor: SupervisedPredictor {
         let outputs = try NetworkRunner(
             settings.architecture, weights: weights, quantized: quantized, stream: context.stream
         ).outputs(
-                numbers(features),
-                identifiers: settings.inputs?.identifiers(features))
+            numbers(features),
+            identifiers: settings.inputs?.identifiers(features))
         let predictions = HostMatrix(rows: outputs.rows, columns: task.outputs)
         for row in 0..<outputs.rows {
             switch task.kind {

@@ -22,7 +22,8 @@ public struct WideDeepLearner: NetworkConfiguration {
     public static let searchSpace: [SearchDimension] = [
         .range("learningRate", 1e-4, 1e-2, logarithmic: true),
         .choices("embedding", [.number(4), .number(8), .number(16), .number(32)]),
-        .choices("hidden", [.list([.number(32)]), .list([.number(64), .number(32)]), .list([.number(128), .number(64)])]),
+        .choices(
+            "hidden", [.list([.number(32)]), .list([.number(64), .number(32)]), .list([.number(128), .number(64)])]),
         .range("dropout", 0, 0.5),
     ]
 
@@ -121,7 +122,8 @@ public struct WideDeepLearner: NetworkConfiguration {
         }
         var count = 1
         for category in categories {
-            count = min(count.multipliedReportingOverflow(by: inputs.categories[category].levels + 1).partialValue, 1 << 40)
+            count = min(
+                count.multipliedReportingOverflow(by: inputs.categories[category].levels + 1).partialValue, 1 << 40)
         }
         return NetworkInputs.Cross(categories: categories, buckets: min(count, crossBuckets))
     }
