@@ -107,9 +107,15 @@ import Testing
     @Test func pictures() throws {
         let folder = TemporaryFolder()
         func file(_ name: String, _ extents: [Int], _ content: [UInt8]) throws -> String {
-            let header = [0, 0, 8, UInt8(extents.count)] + extents.flatMap { [0, 0, UInt8($0 >> 8), UInt8($0 & 255)] }
+            var bytes: [UInt8] = [0, 0, 8, UInt8(extents.count)]
+            for extent in extents { bytes += [0, 0, UInt8(extent >> 8), UInt8(extent & 255)] as [UInt8] }
+            bytes += content
             let path = folder.path + "/" + name
-            let text = (header + content).map { "\\x" + ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+            var text = ""
+            for byte in bytes {
+                let digits = String(byte, radix: 8)
+                text += "\\" + String(repeating: "0", count: 3 - digits.count) + digits
+            }
             #expect(try Program.shell("printf '\(text)' > \(path)").code == 0)
             return path
         }
@@ -119,8 +125,9 @@ import Testing
             let label = picture % 2
             // Bars that lie or stand.
             for place in 0..<64 {
-                let bright = (label == 0 ? place / 8 : place % 8) % 3 == picture % 3
-                pixels.append(UInt8((bright ? 180 : 20) + random.integer(UInt64(picture * 64 + place), below: 40)))
+                let line = label == 0 ? place / 8 : place % 8
+                let base = line % 3 == picture % 3 ? 180 : 20
+                pixels.append(UInt8(base + random.integer(UInt64(picture * 64 + place), below: 40)))
             }
             labels.append(UInt8(label))
         }

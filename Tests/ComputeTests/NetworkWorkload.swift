@@ -73,7 +73,7 @@ extension CPUWorkload {
                 let ids = try Matrix(
                     storage: stream.upload((0..<3 * m).map { Int32($0 * 7 % m) }).storage, elementType: .int32,
                     offset: 0, rows: m, columns: 3, rowStride: 3)
-                try stream.gatherBags(x(), ids: ids, starts: stream.upload([0, 1, 3]), into: output)
+                try stream.gatherBags(x(), ids: ids, starts: stream.upload([0, 1, 3] as [Int32]), into: output)
             }
         case .unfold:
             return try one(stream, 6 * 30 * 20, 9 * 5) { output throws in

@@ -41,7 +41,8 @@ final class TwoTowers {
     func items() throws -> HostMatrix {
         let result = HostMatrix(rows: itemCount, columns: options.factors)
         for first in stride(from: 0, to: itemCount, by: Self.block) {
-            let ids = (first..<min(first + Self.block, itemCount)).flatMap { [-1, Int32($0)] }
+            var ids: [Int32] = []
+            for item in first..<min(first + Self.block, itemCount) { ids += [-1, Int32(item)] }
             half(try outputs(ids, history: 1), 1, into: result, from: first)
         }
         return result

@@ -20,14 +20,15 @@ import Testing
             let level = random.integer(UInt64(row * 16 + 8), below: 5)
             for (place, value) in x.enumerated() { columns[place].append(value) }
             levels.append(Int32(level))
-            let score = x[0] * x[1] + 0.5 * x[2] + (level < 2 ? 1 : -0.5) + 0.3 * random.normal(UInt64(row * 16 + 12))
+            let noise = 0.3 * random.normal(UInt64(row * 16 + 12))
+            let score: Double = x[0] * x[1] + 0.5 * x[2] + (level < 2 ? 1.0 : -0.5) + noise
             target.append(score > 0 ? 1 : 0)
         }
-        let table = try Table(
-            columns.enumerated().map { Column("x\($0)", .number($1)) } + [
-                Column("level", .category(codes: levels, levels: ["a", "b", "c", "d", "e"])),
-                Column("buys", .category(codes: target, levels: ["no", "yes"])),
-            ], rowCount: rows)
+        var made: [Column] = []
+        for (place, values) in columns.enumerated() { made.append(Column("x\(place)", .number(values))) }
+        made.append(Column("level", .category(codes: levels, levels: ["a", "b", "c", "d", "e"])))
+        made.append(Column("buys", .category(codes: target, levels: ["no", "yes"])))
+        let table = try Table(made, rowCount: rows)
         return try SupervisedTable(table, roles: TableRoles(target: "buys", positive: "yes"), kinds: [.binary])
     }
 

@@ -30,7 +30,9 @@ import Testing
             labels.append(UInt8(label))
         }
         func header(_ extents: [Int]) -> [UInt8] {
-            [0, 0, 8, UInt8(extents.count)] + extents.flatMap { [0, 0, UInt8($0 >> 8), UInt8($0 & 255)] }
+            var bytes: [UInt8] = [0, 0, 8, UInt8(extents.count)]
+            for extent in extents { bytes += [0, 0, UInt8(extent >> 8), UInt8(extent & 255)] as [UInt8] }
+            return bytes
         }
         try writeBytes(header([count, 12, 12]) + bytes, to: folder.file(name + "-images"))
         try writeBytes(header([count]) + labels, to: folder.file(name + "-labels"))

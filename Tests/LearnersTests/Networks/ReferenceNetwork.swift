@@ -44,9 +44,11 @@ struct ReferenceNetwork {
         let d = outputs[0].count / 2
         var total = 0.0
         for row in 0..<data.rows {
-            let scores = (0..<data.rows).map { other in
-                (0..<d).reduce(0) { $0 + outputs[row][$1] * outputs[other][d + $1] } / temperature
-                    + Double(data.targets[other])
+            var scores: [Double] = []
+            for other in 0..<data.rows {
+                var product = 0.0
+                for k in 0..<d { product += outputs[row][k] * outputs[other][d + k] }
+                scores.append(product / temperature + Double(data.targets[other]))
             }
             let top = scores.max()!
             total += top + log(scores.reduce(0) { $0 + exp($1 - top) }) - scores[row]
@@ -107,16 +109,21 @@ struct ReferenceNetwork {
             let inner = run(layer.children, x, ids)
             return zip(x, inner).map { zip($0, $1).map { $0 + $1 } }
         case .embedding(let tables, let units, let arrangement):
-            let vectors = tables.enumerated().map { index, table in
+            var vectors: [[Double]] = []
+            for (index, table) in tables.enumerated() {
                 let weight = weights["\(layer.name).\(index).weight"]!
                 let present = ids[table.column..<table.column + table.count].filter { $0 >= 0 }.map(Int.init)
                 let scale = table.averages ? 1 / Double(max(present.count, 1)) : 1
-                return (0..<units).map { unit in
-                    present.reduce(0.0) { $0 + weight[$1 * units + unit] } * scale
+                var sum = [Double](repeating: 0, count: units)
+                for id in present {
+                    for unit in 0..<units { sum[unit] += weight[id * units + unit] * scale }
                 }
+                vectors.append(sum)
             }
             if arrangement == .sum {
-                return [vectors.reduce([Double](repeating: 0, count: units)) { zip($0, $1).map { $0 + $1 } }]
+                var total = [Double](repeating: 0, count: units)
+                for vector in vectors { for unit in 0..<units { total[unit] += vector[unit] } }
+                return [total]
             }
             return [(arrangement == .append ? x[0] : []) + vectors.flatMap { $0 }]
         case .flatten: return [x.flatMap { $0 }]
@@ -147,15 +154,17 @@ struct ReferenceNetwork {
             return parts[0].indices.map { row in parts.flatMap { $0[row] } }
         case .sum:
             let parts = layer.branches.map { run($0, x, ids) }
-            return parts[0].indices.map { row in
-                parts[0][row].indices.map { column in parts.reduce(0) { $0 + $1[row][column] } }
-            }
+            var result = parts[0]
+            for part in parts.dropFirst() { result = zip(result, part).map { zip($0, $1).map { $0 + $1 } } }
+            return result
         case .interaction(let units):
             let row = x[0]
             var products: [Double] = []
             for a in 0..<row.count / units {
                 for b in 0..<a {
-                    products.append((0..<units).reduce(0) { $0 + row[a * units + $1] * row[b * units + $1] })
+                    var product = 0.0
+                    for j in 0..<units { product += row[a * units + j] * row[b * units + j] }
+                    products.append(product)
                 }
             }
             return [Array(row[..<units]) + products]

@@ -22,7 +22,8 @@ import Testing
                 random.integer(UInt64(4 * row), below: 40), random.integer(UInt64(4 * row + 1), below: 60)
             )
             let age = random.uniform64(UInt64(4 * row + 2))
-            let score = zip(vector(0, a), vector(1, b)).reduce(0) { $0 + $1.0 * $1.1 } + 4 * (age - 0.5)
+            var score = 4 * (age - 0.5)
+            for (x, y) in zip(vector(0, a), vector(1, b)) { score += x * y }
             shops.append(Int32(a))
             goods.append(Int32(b))
             ages.append(20 + 60 * age)

@@ -28,12 +28,14 @@ extension ParameterDescription {
 extension NetworkWeights {
     /// Reads the `state_dict` of a PyTorch network of the same layers, saved as safetensors. Throws ``DataError`` where a
     /// tensor is missing or of another shape.
-    public init(stateDict path: String, _ descriptions: [ParameterDescription]) throws {
+    ///
+    /// - Parameter prefix: what the names of the tensors begin with.
+    public init(stateDict path: String, _ descriptions: [ParameterDescription], prefix: String = "") throws {
         let file = try SafetensorsFile(path: path)
         self.init(
             descriptions,
             values: try descriptions.map {
-                $0.interchanged(try file.floats($0.name, shape: $0.interchangeShape), out: false)
+                $0.interchanged(try file.floats(prefix + $0.name, shape: $0.interchangeShape), out: false)
             })
     }
 }
