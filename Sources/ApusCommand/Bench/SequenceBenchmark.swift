@@ -140,7 +140,7 @@ struct SequenceBenchmark: BenchmarkCase {
     /// A training on one device, warmed up.
     private final class Fit {
         let device: BenchmarkDevice
-        let compileSeconds: Double
+        private(set) var compileSeconds = 0.0
         private(set) var losses: [Double] = []
         private let histories: HostSparseMatrix
         private let options: SequenceOptions
