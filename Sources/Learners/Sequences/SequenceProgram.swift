@@ -1,6 +1,5 @@
 import Compute
 import Core
-import Glibc
 
 /// A training step for one number of sequences: buffers, and the plans that are replayed for every batch.
 ///
@@ -23,7 +22,7 @@ final class SequenceProgram {
     private let candidates: SequenceCandidates?
 
     /// Elements of the logits that are in memory at a time.
-    private static let tileElements = getenv("TILE").flatMap { Int(String(cString: $0)) } ?? 1 << 21
+    private static let tileElements = 1 << 21
 
     /// - Parameters:
     ///   - step: 1 × 1, the number of the step, for dropout.
