@@ -83,7 +83,7 @@ struct EvaluateCommand: ParsableCommand {
             let file = try reading.read(
                 interactions ?? "",
                 needsTimes: kind == .time || kind == .leaveLastOut || ranksByTime
-                    || type(of: model.learned).readsOrder, global, progress)
+                    || model.learned.readsOrder, global, progress)
             loaded = monotonicSeconds()
             count = file.count
             outcome = try ModelEvaluation.evaluate(model, on: file, cutoffs: parsedCutoffs, stream: stream)

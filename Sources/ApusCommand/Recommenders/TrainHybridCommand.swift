@@ -38,7 +38,7 @@ struct TrainHybridCommand: ParsableCommand {
                             memoryLimitBytes: flags.global.memoryLimit?.bytes
                         ).trials[0]
                     }, seed: flags.seed)
-            }, needsTimes: names.contains("recent"),
+            }, needsTimes: names.contains { ["recent", "sasrec", "gru"].contains($0) },
             configure: { fitting, interactions in
                 // Items that only content knows.
                 fitting.newItems = (table?.items ?? []).filter { interactions.items.index(of: $0) == nil }

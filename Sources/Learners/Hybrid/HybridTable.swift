@@ -25,6 +25,8 @@ public struct HybridTable: LearnedRecommender {
         self.depth = depth
     }
 
+    public var readsOrder: Bool { parts.contains { $0.learned.readsOrder } }
+
     private struct Configuration: Codable {
         struct Part: Codable {
             let kind: String

@@ -25,7 +25,7 @@ extension RecommenderModel {
         writer.add(items, as: "items")
         if let itemTitles { writer.add(itemTitles, as: "item_titles") }
         writer.add(seen, as: "seen")
-        if type(of: learned).readsOrder, let times = seen.times {
+        if learned.readsOrder, let times = seen.times {
             writer.add("seen.times", shape: [times.count], times)
         }
         try writer.write(to: path)

@@ -5,7 +5,6 @@ import Tables
 /// A network that ranks items by what a person did, in its order.
 public struct SequenceModel: LearnedRecommender {
     public static let kind = "sequence"
-    public static let readsOrder = true
 
     public let options: SequenceOptions
     public let history: NetworkHistory
@@ -45,6 +44,8 @@ public struct SequenceModel: LearnedRecommender {
         HostMatrix(
             rows: weights.descriptions[0].shape[0], columns: options.factors, storage: weights.values[0])
     }
+
+    public var readsOrder: Bool { true }
 
     public var facts: [(name: String, value: ModelFact)] {
         var facts: [(name: String, value: ModelFact)] = [
