@@ -1,4 +1,4 @@
-// Steps of optimizers, on vectors of parameters and on single rows of tables.
+// Steps of optimizers on vectors of parameters.
 
 #define NET_OPTIMIZER_BLOCK 4096
 
@@ -57,79 +57,6 @@ NET_KERNEL(optimizer_step)(
                 const float velocity = beta1 * m[j] + g;
                 m[j] = velocity;
                 p[j] = old - rate * decay * old - rate * (method == 1 ? g + beta1 * velocity : velocity);
-            }
-        }
-    }
-}
-
-// Rows of a table that a batch has touched: for segment u, whose row is ids[u] (none when below 0), the gradient is the
-// sum of rows order[starts[u]] ..< order[starts[u + 1]] of `gradient`. method: 0 adds it to the table, 1 gradient
-// descent, 2 Adam, 3 Adagrad, 4 Adagrad with one accumulator for a row.
-NET_KERNEL(update_rows)(
-    NET_MATRIX(float, table), NET_VECTOR(const int, ids), NET_VECTOR(const int, starts), NET_VECTOR(const int, order),
-    NET_MATRIX(const float, gradient), NET_MATRIX(float, first), NET_MATRIX(float, second),
-    NET_VECTOR(const float, controls), int method, float beta1, float beta2, float epsilon, long table_rows,
-    long columns, NET_RANGE) {
-    NET_LOCAL;
-    NET_ROWS(i) {
-        const long row = NET_BASE(ids)[i];
-        if (row < 0 || row >= table_rows) continue;
-        const long from = NET_BASE(starts)[i], to = NET_BASE(starts)[i + 1];
-        const __global int *places = NET_BASE(order);
-        __global float *p = NET_ROW(table, row);
-        if (method == 0) {
-            NET_LANES(j, columns) {
-                float g = 0.0f;
-                for (long e = from; e < to; ++e) g += NET_ROW(gradient, places[e])[j];
-                p[j] += g;
-            }
-            continue;
-        }
-        const float rate = NET_BASE(controls)[0];
-        const float correction1 = NET_BASE(controls)[1];
-        const float correction2 = NET_BASE(controls)[2];
-        const float factor = NET_BASE(controls)[3];
-        if (method == 4) {
-            float squares = 0.0f;
-            {
-                NET_ANY_ORDER
-                NET_LANES(j, columns) {
-                    float g = 0.0f;
-                    for (long e = from; e < to; ++e) g += NET_ROW(gradient, places[e])[j];
-                    squares += g * factor * (g * factor);
-                }
-                squares = NET_SUM(squares);
-            }
-            const float state = NET_ROW(second, row)[0] + squares / (float)columns;
-            const float step = rate / (NET_SQRT(state) + epsilon);
-            NET_LANES(j, columns) {
-                float g = 0.0f;
-                for (long e = from; e < to; ++e) g += NET_ROW(gradient, places[e])[j];
-                p[j] -= step * g * factor;
-            }
-            // Everyone has read the state before it changes.
-            const float changed = NET_MAX(state);
-            if (NET_FIRST) NET_ROW(second, row)[0] = changed;
-            continue;
-        }
-        __global float *m = NET_ROW(first, row);
-        __global float *v = NET_ROW(second, row);
-        NET_LANES(j, columns) {
-            float g = 0.0f;
-            for (long e = from; e < to; ++e) g += NET_ROW(gradient, places[e])[j];
-            g *= factor;
-            if (method == 1) {
-                p[j] -= rate * g;
-            } else if (method == 3) {
-                const float square = v[j] + g * g;
-                v[j] = square;
-                p[j] -= rate * g / (NET_SQRT(square) + epsilon);
-            } else {
-                const float mean = beta1 * m[j] + (1.0f - beta1) * g;
-                const float square = beta2 * v[j] + (1.0f - beta2) * g * g;
-                m[j] = mean;
-                v[j] = square;
-                p[j] -= rate * correction1 * mean / (NET_SQRT(square) * correction2 + epsilon);
             }
         }
     }

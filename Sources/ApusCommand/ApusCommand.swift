@@ -20,9 +20,10 @@ struct ApusCommand: ParsableCommand {
             TrainCommand.self, ResumeCommand.self, FoldInCommand.self, EvaluateCommand.self, RecommendCommand.self,
             PredictCommand.self, SimilarCommand.self, IndexCommand.self, SegmentCommand.self,
             ChooseClustersCommand.self,
-            LookalikeCommand.self, InspectCommand.self, CompareCommand.self, TuneCommand.self,
+            LookalikeCommand.self, EmbedCommand.self, InspectCommand.self, CompareCommand.self, TuneCommand.self,
             ExplainCommand.self,
-            ReportCommand.self, ExportCommand.self, ExplainArchitectureCommand.self, BenchCommand.self,
+            ReportCommand.self, QuantizeCommand.self, PruneCommand.self, ExportCommand.self,
+            ExplainArchitectureCommand.self, BenchCommand.self,
         ])
 }
 

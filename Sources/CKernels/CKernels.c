@@ -12,6 +12,21 @@ static const char gemm_cpu[] = {
 static const char gram_cpu[] = {
 #embed "../../kernels/gram_cpu.cl"
 };
+static const char network_attention[] = {
+#embed "../../kernels/network_common.cl"
+    ,
+#embed "../../kernels/network_attention.cl"
+};
+static const char network_embeddings[] = {
+#embed "../../kernels/network_common.cl"
+    ,
+#embed "../../kernels/network_embeddings.cl"
+};
+static const char network_images[] = {
+#embed "../../kernels/network_common.cl"
+    ,
+#embed "../../kernels/network_images.cl"
+};
 static const char network_layers[] = {
 #embed "../../kernels/network_common.cl"
     ,
@@ -21,6 +36,16 @@ static const char network_optimizers[] = {
 #embed "../../kernels/network_common.cl"
     ,
 #embed "../../kernels/network_optimizers.cl"
+};
+static const char network_recurrent[] = {
+#embed "../../kernels/network_common.cl"
+    ,
+#embed "../../kernels/network_recurrent.cl"
+};
+static const char quantized_products[] = {
+#embed "../../kernels/network_common.cl"
+    ,
+#embed "../../kernels/quantized_products.cl"
 };
 // Register tiles are a family of their own; what stands on them is compiled with them.
 static const char normal_equations_cpu[] = {
@@ -85,10 +110,15 @@ static const struct {
     ENTRY(gemm_nvidia),
     ENTRY(gram_cpu),
     ENTRY(gram_gpu),
+    ENTRY(network_attention),
+    ENTRY(network_embeddings),
+    ENTRY(network_images),
     ENTRY(network_layers),
     ENTRY(network_optimizers),
+    ENTRY(network_recurrent),
     ENTRY(normal_equations_cpu),
     ENTRY(normal_equations_gpu),
+    ENTRY(quantized_products),
     ENTRY(reductions_cpu),
     ENTRY(reductions_gpu),
     ENTRY(sparse_cpu),

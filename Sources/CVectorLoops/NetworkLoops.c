@@ -43,3 +43,8 @@ NET_FUNCTION float net_as_float(int32_t bits) {
 #include "../../kernels/network_common.cl"
 #include "../../kernels/network_layers.cl"
 #include "../../kernels/network_optimizers.cl"
+#include "../../kernels/network_attention.cl"
+#include "../../kernels/network_recurrent.cl"
+#include "../../kernels/network_embeddings.cl"
+#include "../../kernels/network_images.cl"
+#include "../../kernels/quantized_products.cl"

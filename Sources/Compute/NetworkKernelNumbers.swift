@@ -38,7 +38,7 @@ extension OptimizerMethod {
 }
 
 extension RowUpdateMethod {
-    /// Number and parameters in network_optimizers.cl.
+    /// Number and parameters in network_embeddings.cl.
     public var arguments: (method: Int32, beta1: Float, beta2: Float, epsilon: Float) {
         switch self {
         case .add: (0, 0, 0, 0)
@@ -47,5 +47,17 @@ extension RowUpdateMethod {
         case .adagrad(let epsilon): (3, 0, 0, epsilon)
         case .rowWiseAdagrad(let epsilon): (4, 0, 0, epsilon)
         }
+    }
+}
+
+extension Attention {
+    /// In network_attention.cl: 1 causal, 2 padding.
+    public var flags: Int32 { (causal ? 1 : 0) + (padding == nil ? 0 : 2) }
+}
+
+extension RecurrentStepGradient {
+    /// In network_recurrent.cl: 1 a step before, 2 a gradient from the step behind, 4 one of the memory.
+    public var flags: Int32 {
+        (previousKept == nil ? 0 : 1) + (carried == nil ? 0 : 2) + (hasMemoryGradient ? 4 : 0)
     }
 }

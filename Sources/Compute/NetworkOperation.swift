@@ -11,7 +11,20 @@ public enum NetworkOperation: Sendable {
     case layerNormGradient(LayerNormGradient)
     case optimizerStep(OptimizerStep)
     case updateRows(UpdateRows)
+    case gatherBags(GatherBags)
+    case pairProducts(PairProducts)
+    case pairProductsGradient(PairProductsGradient)
+    case unfold(Unfold)
+    case fold(Fold)
+    case pool(Pool)
+    case poolGradient(PoolGradient)
+    case quantize(Quantize)
+    case quantizedGemm(QuantizedGemm)
     case perceptronSteps(PerceptronSteps)
+    case attention(Attention)
+    case attentionGradient(AttentionGradient)
+    case recurrentStep(RecurrentStep)
+    case recurrentStepGradient(RecurrentStepGradient)
 
     var kind: OperationKind {
         switch self {
@@ -26,7 +39,20 @@ public enum NetworkOperation: Sendable {
         case .layerNormGradient: .layerNormGradient
         case .optimizerStep: .optimizerStep
         case .updateRows: .updateRows
+        case .gatherBags: .gatherBags
+        case .pairProducts: .pairProducts
+        case .pairProductsGradient: .pairProductsGradient
+        case .unfold: .unfold
+        case .fold: .fold
+        case .pool: .pool
+        case .poolGradient: .poolGradient
+        case .quantize: .quantize
+        case .quantizedGemm: .quantizedGemm
         case .perceptronSteps: .perceptronSteps
+        case .attention: .attention
+        case .attentionGradient: .attentionGradient
+        case .recurrentStep: .recurrentStep
+        case .recurrentStepGradient: .recurrentStepGradient
         }
     }
 }
@@ -205,40 +231,4 @@ public struct OptimizerStep: Sendable {
     public let l1: Float
     public let l2: Float
     public let decay: Float
-}
-
-/// What ``UpdateRows`` does with the gradient of a row.
-public enum RowUpdateMethod: Sendable, Equatable {
-    /// Adds it to the table, which is itself a gradient.
-    case add
-    /// Gradient descent.
-    case gradientDescent
-    /// Adam on the rows touched alone ("lazy").
-    case adam(beta1: Float, beta2: Float, epsilon: Float)
-    /// Adagrad.
-    case adagrad(epsilon: Float)
-    /// Adagrad with one accumulator for a row, the mean of the squares.
-    case rowWiseAdagrad(epsilon: Float)
-}
-
-/// A step on the rows of a table that a batch has touched. Segment u stands for table row `ids[u]`, and its gradient is
-/// the sum of the rows `order[starts[u]] ..< order[starts[u + 1]]` of `gradient`, in this order.
-public struct UpdateRows: Sendable {
-    public let method: RowUpdateMethod
-    /// n × d
-    public let table: Matrix
-    /// 1 × s, int32, without repetition; below 0 for a segment that is not there.
-    public let ids: Matrix
-    /// 1 × (s + 1), int32, ascending.
-    public let starts: Matrix
-    /// 1 × any, int32: rows of `gradient`.
-    public let order: Matrix
-    /// m × d
-    public let gradient: Matrix
-    /// n × d: Adam's means.
-    public let first: Matrix?
-    /// n × d, or n × 1 for the row-wise method: squares.
-    public let second: Matrix?
-    /// 1 × 4 as for ``OptimizerStep``; not read when adding.
-    public let controls: Matrix?
 }

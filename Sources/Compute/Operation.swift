@@ -58,6 +58,8 @@ public enum OperationKind: String, Sendable, CaseIterable {
     case residualTargets, observedLoss, observedScores, solveNormalEquations, topK
     case activation, activationGradient, linearCombination, softmaxCrossEntropy, elementLoss, addToTotal, dropout
     case layerNorm, layerNormGradient, optimizerStep, updateRows, perceptronSteps
+    case attention, attentionGradient, recurrentStep, recurrentStepGradient
+    case gatherBags, pairProducts, pairProductsGradient, unfold, fold, pool, poolGradient, quantize, quantizedGemm
     case assignNearest, accumulateByLabel
 }
 

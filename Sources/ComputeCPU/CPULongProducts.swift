@@ -8,9 +8,11 @@ struct LongProduct {
     /// Terms, and elements of the output, from which and up to which a product is divided like this.
     static let leastLength = 8192
     static let mostElements = 512 * 512
-    /// Side of a tile, and terms that are summed in float32.
+    /// Side of a tile, and terms that are summed in float32 at most.
     private static let tileSide = 256
-    private static let chunkLength = 4096
+    private static let longestChunk = 4096
+    /// Parts that a single tile is divided into at least, so that all workers have about as much.
+    private static let leastParts = 8
     /// Elements of the sums that one task adds up over the parts.
     private static let elementsPerSum = 1 << 13
 
@@ -18,6 +20,7 @@ struct LongProduct {
     let tileRows: Int, tileColumns: Int
     /// (row, column) of the tiles that are computed.
     let tiles: [(row: Int, column: Int)]
+    let chunkLength: Int
     let chunks: Int
     let parts: Int
 
@@ -30,7 +33,8 @@ struct LongProduct {
         tiles = (0..<Chunks.count(m, size: tileRows)).flatMap { row in
             (0..<(symmetric ? row + 1 : columns)).map { (row, $0) }
         }
-        chunks = max(1, Chunks.count(k, size: Self.chunkLength))
+        chunkLength = max(1, min(Self.longestChunk, (k / Self.leastParts + 63) / 64 * 64))
+        chunks = max(1, Chunks.count(k, size: chunkLength))
         parts = max(1, min(chunks, 32 / max(tiles.count, 1)))
     }
 
@@ -54,7 +58,7 @@ struct LongProduct {
             let output = backend.scratch(worker: worker, count: tileElements)
             let (rows, columns) = (rows(tile), columns(tile))
             for chunk in chunks * part / parts..<chunks * (part + 1) / parts {
-                let terms = Chunks.range(chunk, count: k, size: Self.chunkLength)
+                let terms = Chunks.range(chunk, count: k, size: chunkLength)
                 guard !terms.isEmpty else { continue }
                 product(rows, columns, terms, output)
                 apus_add_to_double(

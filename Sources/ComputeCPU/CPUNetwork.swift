@@ -63,7 +63,60 @@ extension CPUBackend {
             }
         case .optimizerStep(let x): optimizerStep(x)
         case .updateRows(let x): updateRows(x)
+        case .gatherBags(let x):
+            chunks(x.output) { begin, end in
+                apus_network_gather_bags(
+                    x.table.floats, x.table.stride, x.ids.pointer(as: Int32.self), x.ids.stride,
+                    x.starts.pointer(as: Int32.self), (x.weights ?? x.table).floats, x.weights?.stride ?? 0,
+                    x.weights == nil ? 0 : 1, x.output.floats, x.output.stride, Int64(x.table.rows),
+                    Int64(x.table.columns), Int64(x.bags), Int64(x.ids.columns), begin, end)
+            }
+        case .pairProducts(let x):
+            chunks(rows: x.input.rows, columns: x.vectors * x.input.columns) { begin, end in
+                apus_network_pair_products(
+                    x.input.floats, x.input.stride, x.output.floats, x.output.stride, Int64(x.vectors),
+                    Int64(x.input.columns / x.vectors), begin, end)
+            }
+        case .pairProductsGradient(let x):
+            chunks(rows: x.input.rows, columns: x.vectors * x.input.columns) { begin, end in
+                apus_network_pair_products_gradient(
+                    x.input.floats, x.input.stride, x.outputGradient.floats, x.outputGradient.stride,
+                    x.inputGradient.floats, x.inputGradient.stride, Int64(x.vectors),
+                    Int64(x.input.columns / x.vectors), begin, end)
+            }
+        case .unfold(let x):
+            windows(x.output, x.grid) { g, begin, end in
+                apus_network_unfold(
+                    x.input.floats, x.input.stride, x.output.floats, x.output.stride, Int64(x.input.columns), g[0],
+                    g[1], g[2], g[3], g[4], g[5], g[6], g[7], g[8], begin, end)
+            }
+        case .fold(let x):
+            windows(x.output, x.grid) { g, begin, end in
+                apus_network_fold(
+                    x.windows.floats, x.windows.stride, x.output.floats, x.output.stride, Int64(x.output.columns), g[0],
+                    g[1], g[2], g[3], g[4], g[5], g[6], g[7], g[8], begin, end)
+            }
+        case .pool(let x):
+            windows(x.output, x.grid) { g, begin, end in
+                apus_network_pool(
+                    x.input.floats, x.input.stride, x.output.floats, x.output.stride,
+                    x.places.pointer(as: Int32.self), x.places.stride, Int64(x.input.columns), g[0], g[1], g[2], g[3],
+                    g[4], g[5], g[6], g[7], g[8], x.averages ? 1 : 0, begin, end)
+            }
+        case .poolGradient(let x):
+            windows(x.inputGradient, x.grid) { g, begin, end in
+                apus_network_pool_gradient(
+                    x.outputGradient.floats, x.outputGradient.stride, x.places.pointer(as: Int32.self),
+                    x.places.stride, x.inputGradient.floats, x.inputGradient.stride, Int64(x.inputGradient.columns),
+                    g[0], g[1], g[2], g[3], g[4], g[5], g[6], g[7], g[8], x.averages ? 1 : 0, begin, end)
+            }
+        case .quantize(let x): quantize(x)
+        case .quantizedGemm(let x): quantizedGemm(x)
         case .perceptronSteps(let x): perceptronSteps(x)
+        case .attention(let x): attention(x)
+        case .attentionGradient(let x): attentionGradient(x)
+        case .recurrentStep(let x): recurrentStep(x)
+        case .recurrentStepGradient(let x): recurrentStepGradient(x)
         }
     }
 
@@ -85,10 +138,17 @@ extension CPUBackend {
         chunks(rows: x.ids.columns, columns: x.table.columns) { begin, end in
             apus_network_update_rows(
                 x.table.floats, x.table.stride, x.ids.pointer(as: Int32.self), x.starts.pointer(as: Int32.self),
-                x.order.pointer(as: Int32.self), x.gradient.floats, x.gradient.stride, first.floats, first.stride,
-                second.floats, second.stride, (x.controls ?? x.gradient).floats, method, beta1, beta2, epsilon,
-                Int64(x.table.rows), Int64(x.table.columns), begin, end)
+                x.order.pointer(as: Int32.self), (x.factors ?? x.gradient).floats, x.factors == nil ? 0 : 1,
+                x.gradient.floats, x.gradient.stride, first.floats, first.stride, second.floats, second.stride,
+                (x.controls ?? x.gradient).floats, method, beta1, beta2, epsilon, Int64(x.table.rows),
+                Int64(x.table.columns), Int64(x.blocks), begin, end)
         }
+    }
+
+    /// Divides the rows of what windows make, or are made of.
+    private func windows(_ output: Matrix, _ grid: WindowGrid, _ body: ([Int64], Int64, Int64) -> Void) {
+        let numbers = grid.numbers.map { Int64($0) }
+        chunks(rows: output.rows, columns: output.columns * max(grid.taps / 2, 1)) { body(numbers, $0, $1) }
     }
 
     func chunks(_ matrix: Matrix, _ body: (_ begin: Int64, _ end: Int64) -> Void) {

@@ -66,6 +66,65 @@ extension Lowering {
                 ])
         case .optimizerStep(let x): try optimizerStep(x)
         case .updateRows(let x): try updateRows(x)
+        case .attention(let x): try attention(x)
+        case .attentionGradient(let x): try attentionGradient(x)
+        case .recurrentStep(let x): try recurrentStep(x)
+        case .recurrentStepGradient(let x): try recurrentStepGradient(x)
+        case .gatherBags(let x):
+            try rows(
+                "network_embeddings", "gather_bags", rows: x.output.rows, columns: x.output.columns,
+                [
+                    matrix(x.table), matrix(x.ids), vector(x.starts), matrix(x.weights ?? x.table),
+                    [.int(x.weights == nil ? 0 : 1)], matrix(x.output),
+                    [
+                        .long(x.table.rows), .long(x.table.columns), .long(x.bags), .long(x.ids.columns),
+                    ],
+                ])
+        case .pairProducts(let x):
+            try rows(
+                "network_embeddings", "pair_products", rows: x.input.rows, columns: x.vectors * x.input.columns,
+                [
+                    matrix(x.input), matrix(x.output), [.long(x.vectors), .long(x.input.columns / x.vectors)],
+                ])
+        case .pairProductsGradient(let x):
+            try rows(
+                "network_embeddings", "pair_products_gradient", rows: x.input.rows,
+                columns: x.vectors * x.input.columns,
+                [
+                    matrix(x.input), matrix(x.outputGradient), matrix(x.inputGradient),
+                    [.long(x.vectors), .long(x.input.columns / x.vectors)],
+                ])
+        case .unfold(let x):
+            try windows(
+                "unfold", x.output, x.grid,
+                [matrix(x.input), matrix(x.output), [.long(x.input.columns)]])
+        case .fold(let x):
+            try windows(
+                "fold", x.output, x.grid, [matrix(x.windows), matrix(x.output), [.long(x.output.columns)]])
+        case .pool(let x):
+            try windows(
+                "pool", x.output, x.grid,
+                [matrix(x.input), matrix(x.output), matrix(x.places), [.long(x.input.columns)]],
+                [.int(x.averages ? 1 : 0)])
+        case .poolGradient(let x):
+            try windows(
+                "pool_gradient", x.inputGradient, x.grid,
+                [
+                    matrix(x.outputGradient), matrix(x.places), matrix(x.inputGradient),
+                    [.long(x.inputGradient.columns)],
+                ], [.int(x.averages ? 1 : 0)])
+        case .quantize(let x):
+            try rows(
+                "quantized_products", "quantize", rows: x.input.rows, columns: x.input.columns,
+                [matrix(x.input), [.float(x.inverse)], matrix(x.codes), columns(x.input)])
+        case .quantizedGemm(let x):
+            try rows(
+                "quantized_products", "quantized_gemm", rows: x.output.rows, columns: x.b.count,
+                [
+                    matrix(x.a), [.float(x.step)], matrix(x.b), vector(x.scales), vector(x.bias ?? x.scales),
+                    [.int(x.bias == nil ? 0 : 1), .int(x.activation.function.number)], matrix(x.output),
+                    [.long(x.output.columns), .long(x.a.columns)],
+                ])
         case .perceptronSteps:
             throw .unsupported(
                 device: context.name, operation: "perceptronSteps", reason: "it is composed of others here")
@@ -90,15 +149,25 @@ extension Lowering {
     private func updateRows(_ x: UpdateRows) throws(ComputeError) {
         let (method, beta1, beta2, epsilon) = x.method.arguments
         try rows(
-            "network_optimizers", "update_rows", rows: x.ids.columns, columns: x.table.columns,
+            "network_embeddings", "update_rows", rows: x.ids.columns, columns: x.table.columns,
             [
-                matrix(x.table), vector(x.ids), vector(x.starts), vector(x.order), matrix(x.gradient),
-                matrix(x.first ?? x.table), matrix(x.second ?? x.table), vector(x.controls ?? x.gradient),
+                matrix(x.table), vector(x.ids), vector(x.starts), vector(x.order), vector(x.factors ?? x.gradient),
+                [.int(x.factors == nil ? 0 : 1)], matrix(x.gradient), matrix(x.first ?? x.table),
+                matrix(x.second ?? x.table), vector(x.controls ?? x.gradient),
                 [
                     .int(method), .float(beta1), .float(beta2), .float(epsilon), .long(x.table.rows),
-                    .long(x.table.columns),
+                    .long(x.table.columns), .long(x.blocks),
                 ],
             ])
+    }
+
+    private func windows(
+        _ kernel: String, _ output: Matrix, _ grid: WindowGrid, _ arguments: [[KernelArgument]],
+        _ last: [KernelArgument] = []
+    ) throws(ComputeError) {
+        try rows(
+            "network_images", kernel, rows: output.rows, columns: output.columns * max(grid.taps / 2, 1),
+            arguments + [grid.numbers.map { .long($0) }, last])
     }
 
     private func columns(_ matrix: Matrix) -> [KernelArgument] { [.long(matrix.columns)] }

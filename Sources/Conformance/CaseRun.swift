@@ -61,6 +61,13 @@ final class CaseRun {
         try operand("indices", values, .int32, 1, values.count, layout, written: false)
     }
 
+    /// An int32 matrix that the operation must leave as it is.
+    func input(
+        _ values: [Int32], rows: Int, columns: Int, _ layout: Layout = .packed, _ name: String = "ids"
+    ) throws(ComputeError) -> Operand {
+        try operand(name, values, .int32, rows, columns, layout, written: false)
+    }
+
     /// A vector of one row.
     func vector(_ values: [Float], _ layout: Layout = .packed, _ name: String = "vector") throws(ComputeError)
         -> Operand

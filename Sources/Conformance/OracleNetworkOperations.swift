@@ -82,7 +82,32 @@ extension OracleBackend {
             try store(results.flatMap { $0.input.map(Float.init) }, to: x.inputGradient)
         case .optimizerStep(let x): try run(x)
         case .updateRows(let x): try run(x)
+        case .gatherBags(let x): try run(x)
+        case .unfold(let x): try run(x)
+        case .fold(let x): try run(x)
+        case .pool(let x): try run(x)
+        case .poolGradient(let x): try run(x)
+        case .quantize(let x): try run(x)
+        case .quantizedGemm(let x): try run(x)
+        case .pairProducts(let x):
+            let input = try matrix(x.input)
+            let products = (0..<input.rows).flatMap {
+                Oracle.pairProducts(Array(input.row($0)), vectors: x.vectors).values
+            }
+            try store(products.map(Float.init), to: x.output)
+        case .pairProductsGradient(let x):
+            let (input, outer) = (try matrix(x.input), try matrix(x.outputGradient))
+            let gradient = (0..<input.rows).flatMap {
+                Oracle.pairProductsGradient(
+                    Array(input.row($0)), vectors: x.vectors, outputGradient: Array(outer.row($0))
+                ).values
+            }
+            try store(gradient.map(Float.init), to: x.inputGradient)
         case .perceptronSteps(let x): try run(x)
+        case .attention(let x): try run(x)
+        case .attentionGradient(let x): try run(x)
+        case .recurrentStep(let x): try run(x)
+        case .recurrentStepGradient(let x): try run(x)
         }
     }
 
@@ -105,52 +130,5 @@ extension OracleBackend {
         try store(results.map { Float($0.value) }, to: x.parameters)
         if let first = x.first { try store(results.map { Float($0.first) }, to: first) }
         if let second = x.second { try store(results.map { Float($0.second) }, to: second) }
-    }
-
-    private func run(_ x: UpdateRows) throws(ComputeError) {
-        let gradient = try matrix(x.gradient)
-        let (ids, starts, order) = (try integers(x.ids), try integers(x.starts), try integers(x.order))
-        let controls = try vector(x.controls) ?? [0, 0, 0, 1]
-        for (segment, id) in ids.enumerated() where id >= 0 && id < x.table.rows {
-            var sums = [Double](repeating: 0, count: gradient.columns)
-            for place in starts[segment]..<starts[segment + 1] {
-                for column in sums.indices { sums[column] += gradient[order[place], column] * controls[3] }
-            }
-            let method: OptimizerMethod
-            var rowWise = false
-            switch x.method {
-            case .add: method = .gradientDescent(momentum: 0, nesterov: false)
-            case .gradientDescent: method = .gradientDescent(momentum: 0, nesterov: false)
-            case .adam(let beta1, let beta2, let epsilon): method = .adam(beta1: beta1, beta2: beta2, epsilon: epsilon)
-            case .adagrad(let epsilon): method = .adagrad(epsilon: epsilon)
-            case .rowWiseAdagrad(let epsilon):
-                method = .adagrad(epsilon: epsilon)
-                rowWise = true
-            }
-            let row = id..<id + 1
-            var values = try matrix(x.table.rows(row)).elements
-            var first = try vector(x.first?.rows(row))
-            var second = try vector(x.second?.rows(row))
-            let rate = x.method == .add ? -1 : controls[0]
-            let mean = sums.reduce(0) { $0 + $1 * $1 } / Double(max(sums.count, 1))
-            for column in values.indices {
-                var state = Oracle.OptimizedParameter(
-                    value: values[column], first: first?[column] ?? 0, second: rowWise ? 0 : second?[column] ?? 0)
-                if rowWise {
-                    // The square of this element gives way to the mean of all.
-                    state.second = second![0] + mean - sums[column] * sums[column]
-                }
-                state = Oracle.step(
-                    method, state, gradient: sums[column], gradientError: 0,
-                    controls: (rate, controls[1], controls[2], controls[3]))
-                values[column] = state.value
-                first?[column] = state.first
-                if !rowWise { second?[column] = state.second }
-            }
-            if rowWise { second![0] += mean }
-            try store(values.map(Float.init), to: x.table.rows(row))
-            if let first, let matrix = x.first { try store(first.map(Float.init), to: matrix.rows(row)) }
-            if let second, let matrix = x.second { try store(second.map(Float.init), to: matrix.rows(row)) }
-        }
     }
 }

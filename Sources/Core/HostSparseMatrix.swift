@@ -13,6 +13,11 @@ public struct HostSparseMatrix: Sendable {
     public let columnIndices: HostBuffer<Int32>
     /// Value of every entry.
     public let values: HostBuffer<Float>
+    /// When each entry came to be, in seconds since 1970 or any other order; nil when unknown. Matrices made of this one
+    /// keep it where its entries are kept as they are.
+    public var times: HostBuffer<Int64>? {
+        didSet { precondition(times.map { $0.count == entryCount } ?? true) }
+    }
 
     /// Number of stored entries.
     public var entryCount: Int { columnIndices.count }
@@ -23,15 +28,17 @@ public struct HostSparseMatrix: Sendable {
     /// Wraps arrays that already have the form described above.
     public init(
         rows: Int, columns: Int, rowPointers: HostBuffer<Int64>, columnIndices: HostBuffer<Int32>,
-        values: HostBuffer<Float>
+        values: HostBuffer<Float>, times: HostBuffer<Int64>? = nil
     ) {
         precondition(rowPointers.count == rows + 1 && columnIndices.count == values.count)
+        precondition(times.map { $0.count == values.count } ?? true)
         precondition(Int(rowPointers[rows]) == values.count)
         self.rows = rows
         self.columns = columns
         self.rowPointers = rowPointers
         self.columnIndices = columnIndices
         self.values = values
+        self.times = times
     }
 
     /// Positions of the entries of one row.
@@ -138,6 +145,7 @@ public struct HostSparseMatrix: Sendable {
             pointers.baseAddress.update(from: rowPointers.baseAddress, count: rows + 1)
         }
         return HostSparseMatrix(
-            rows: newRows, columns: newColumns, rowPointers: pointers, columnIndices: columnIndices, values: values)
+            rows: newRows, columns: newColumns, rowPointers: pointers, columnIndices: columnIndices, values: values,
+            times: times)
     }
 }

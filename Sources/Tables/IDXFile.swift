@@ -45,4 +45,26 @@ public struct IDXFile: Sendable {
         self.shape = shape
         self.elements = elements
     }
+
+    /// Whether a file begins as one, behind its compression. Throws ``SystemError`` when it can't be opened.
+    public static func isOne(_ path: String) throws -> Bool {
+        let source = try FileSource(path: path)
+        var start = [UInt8](repeating: 0, count: 4)
+        let count = try start.withUnsafeMutableBytes { try source.fill($0) }
+        return isOne(path, start: start[..<count])
+    }
+
+    static func isOne(_ path: String, start: ArraySlice<UInt8>) -> Bool {
+        func begins(_ bytes: some Collection<UInt8>) -> Bool {
+            let bytes = Array(bytes.prefix(4))
+            return bytes.count == 4 && bytes[0] == 0 && bytes[1] == 0 && bytes[2] == 8 && (1...4).contains(bytes[3])
+        }
+        if begins(start) { return true }
+        guard start.starts(with: [0x1F, 0x8B]), let source = try? FileSource(path: path),
+            let text = try? GzipSource(PrefixedSource([], then: source), path: path)
+        else { return false }
+        var head = [UInt8](repeating: 0, count: 4)
+        let count = (try? head.withUnsafeMutableBytes { try text.fill($0) }) ?? 0
+        return begins(head[..<count])
+    }
 }

@@ -13,6 +13,8 @@ public final class NumPyFile {
     public let rows: Int
     /// Number of columns; 1 for an array of one dimension.
     public let columns: Int
+    /// Extents, the slowest first.
+    public let shape: [Int]
     /// Type of the elements in NumPy's notation without the byte order: `f4`, `i8`, `b1`.
     public let elementType: String
     private let swapped: Bool
@@ -25,7 +27,12 @@ public final class NumPyFile {
     ///
     /// - Throws: ``SystemError`` when it can't be opened; ``DataError`` when it is no `.npy` file, has more than two
     ///   dimensions or an element type that is no number, or is cut short.
-    public init(path: String) throws {
+    public convenience init(path: String) throws { try self.init(path: path, flattening: false) }
+
+    /// Opens a file.
+    ///
+    /// - Parameter flattening: takes arrays of up to four dimensions for matrices with a row for each step of the first.
+    public init(path: String, flattening: Bool) throws {
         self.path = path
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { throw SystemError(operation: "open", object: path, reason: systemMessage(errno)) }
@@ -60,11 +67,13 @@ public final class NumPyFile {
             throw DataError("the header has no shape", file: path)
         }
         let shape = shapeText.split { !$0.isNumber }.compactMap { Int($0) }
-        guard (1...2).contains(shape.count) else {
+        let isRowMajor = !(Self.value("fortran_order", in: text) ?? "").hasPrefix("True")
+        guard (1...2).contains(shape.count) || flattening && isRowMajor && (3...4).contains(shape.count) else {
             throw DataError("an array of shape \(shapeText) is not a matrix", file: path)
         }
         rows = shape[0]
-        columns = shape.count == 2 ? shape[1] : 1
+        columns = shape.dropFirst().reduce(1) { $0.multipliedReportingOverflow(by: $1).partialValue }
+        self.shape = shape
         elementType = name
         elementBytes = bytes
         swapped = order == ">" && bytes > 1

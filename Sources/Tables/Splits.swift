@@ -181,7 +181,7 @@ extension Interactions {
     ///   there, or nothing is left to learn or to find.
     public func split(_ options: SplitOptions) throws -> InteractionSplit {
         var data: Interactions? = self
-        return try InteractionSplit.dividing(&data, by: options)
+        return try InteractionSplit.dividing(&data, by: options).withTimes(of: self)
     }
 
     /// Where every entry of `byUser` goes, what the reader must know, and the cut of a split by time.

@@ -8,7 +8,13 @@ import Testing
         ["popular"], ["popular", "--rule", "recent"], ["popular", "--rule", "random"], ["neighbors"],
         ["neighbors", "--between", "users", "--similarity", "tfidf"], ["ease", "--regularization", "10"],
         ["bpr", "--factors", "8", "--iterations", "30"], ["warp", "--factors", "8", "--iterations", "20"],
+        ["two-tower", "--factors", "8", "--embedding", "8", "--hidden", "16", "--epochs", "5"],
         ["hybrid", "--parts", "neighbors,ease"],
+        ["sequence", "--factors", "8", "--length", "10", "--epochs", "3"],
+        [
+            "sequence", "--architecture", "gru", "--loss", "sampled", "--factors", "8", "--length", "10", "--epochs",
+            "2",
+        ],
     ]
 
     @Test(arguments: kinds)

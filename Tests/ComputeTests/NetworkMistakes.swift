@@ -110,6 +110,51 @@ extension ValidationTests {
                 starts: try f.m(1, 3, .int32), order: try f.m(1, 2, .int32), gradient: try f.m(2, 3),
                 second: try f.m(5, 3), controls: try f.m(1, 4))
         },
+        Mistake("rows, factors", "factors is 1 × 3, expected 1 × 2") { f throws(ComputeError) in
+            try f.stream.updateRows(
+                .add, of: try f.m(5, 3), ids: try f.m(1, 2, .int32), starts: try f.m(1, 3, .int32),
+                order: try f.m(1, 2, .int32), factors: try f.m(1, 3), gradient: try f.m(2, 3))
+        },
+        Mistake("bags, output", "starts 1 × 3, output 4 × 9") { f throws(ComputeError) in
+            try f.stream.gatherBags(
+                try f.m(5, 3), ids: try f.m(4, 2, .int32), starts: try f.m(1, 3, .int32), into: try f.m(4, 9))
+        },
+        Mistake("bags over their table", "overlaps") { f throws(ComputeError) in
+            let table = try f.m(5, 3)
+            try f.stream.gatherBags(
+                table, ids: try f.m(5, 1, .int32), starts: try f.m(1, 2, .int32), into: table)
+        },
+        Mistake("a window larger than its picture", "a window of 5 × 5, stride 1, padding 0 does not fit 4 × 4") {
+            f throws(ComputeError) in
+            try f.stream.unfold(
+                try f.m(16, 1), WindowGrid(height: 4, width: 4, windowHeight: 5, windowWidth: 5), into: try f.m(1, 25))
+        },
+        Mistake("windows, shapes", "pixels 16 × 2, windows 9 × 4 of 3 × 3 places") { f throws(ComputeError) in
+            try f.stream.fold(
+                try f.m(9, 4), WindowGrid(height: 4, width: 4, windowHeight: 2, windowWidth: 2), into: try f.m(16, 2))
+        },
+        Mistake("pooling, places", "places 4 × 2, output 4 × 1") { f throws(ComputeError) in
+            try f.stream.pool(
+                try f.m(16, 1), WindowGrid(height: 4, width: 4, windowHeight: 2, windowWidth: 2, stride: 2),
+                averages: false, into: try f.m(4, 1), places: try f.m(4, 2, .int32))
+        },
+        Mistake("rounding, step", "the step 0.0 is not above 0") { f throws(ComputeError) in
+            try f.stream.quantize(try f.m(2, 5), step: 0, into: try f.m(2, 2, .int32))
+        },
+        Mistake("rounding, codes", "codes 2 × 1; expected 2 × 2") { f throws(ComputeError) in
+            try f.stream.quantize(try f.m(2, 5), step: 1, into: try f.m(2, 1, .int32))
+        },
+        Mistake("integers, shapes", "a 2 × 3, b 4 × 2, output 2 × 4") { f throws(ComputeError) in
+            try f.stream.quantizedGemm(
+                try f.m(2, 3, .int32), step: 1, try f.m(4, 2, .int32), scales: try f.m(1, 4), into: try f.m(2, 4))
+        },
+        Mistake("products of one vector", "1 vectors; 2 or more") { f throws(ComputeError) in
+            try f.stream.pairProducts(try f.m(2, 4), vectors: 1, into: try f.m(2, 0))
+        },
+        Mistake("products, shapes", "input 2 × 6 of 3 vectors, products 2 × 4") { f throws(ComputeError) in
+            try f.stream.pairProductsGradient(
+                try f.m(2, 6), vectors: 3, outputGradient: try f.m(2, 4), into: try f.m(2, 6))
+        },
     ]
 }
 

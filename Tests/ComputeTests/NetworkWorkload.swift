@@ -5,6 +5,7 @@ import Core
 extension CPUWorkload {
     static func network(_ operation: OperationKind, on stream: Stream) throws -> [[UInt32]] {
         let (m, n) = (3000, 37)
+        let windows = WindowGrid(height: 30, width: 20, windowHeight: 3, windowWidth: 3, padding: 1)
         func x(_ rows: Int = m, _ columns: Int = n) throws -> Matrix { try stream.upload(values(rows, columns)) }
         switch operation {
         case .activation:
@@ -67,6 +68,49 @@ extension CPUWorkload {
                     order: stream.upload((0..<m).map { Int32(m - 1 - $0) }), gradient: x(),
                     controls: stream.upload([0.1, 1, 1, 1]))
             }
+        case .gatherBags:
+            return try one(stream, m, 2 * n) { output throws in
+                let ids = try Matrix(
+                    storage: stream.upload((0..<3 * m).map { Int32($0 * 7 % m) }).storage, elementType: .int32,
+                    offset: 0, rows: m, columns: 3, rowStride: 3)
+                try stream.gatherBags(x(), ids: ids, starts: stream.upload([0, 1, 3] as [Int32]), into: output)
+            }
+        case .unfold:
+            return try one(stream, 6 * 30 * 20, 9 * 5) { output throws in
+                try stream.unfold(x(6 * 30 * 20, 5), windows, into: output)
+            }
+        case .fold:
+            return try one(stream, 6 * 30 * 20, 5) { output throws in
+                try stream.fold(x(6 * 30 * 20, 45), windows, into: output)
+            }
+        case .pool:
+            return try one(stream, 6 * 30 * 20, 5) { output throws in
+                try stream.pool(
+                    x(6 * 30 * 20, 5), windows, averages: true, into: output,
+                    places: stream.allocate(rows: 6 * 30 * 20, columns: 5, .int32))
+            }
+        case .poolGradient:
+            return try one(stream, 6 * 30 * 20, 5) { output throws in
+                let places = try stream.allocate(rows: 6 * 30 * 20, columns: 5, .int32)
+                try stream.fill(places, with: 4)
+                try stream.poolGradient(
+                    x(6 * 30 * 20, 5), places: places, windows, averages: false, into: output)
+            }
+        case .quantize, .quantizedGemm:
+            return try one(stream, m, 40) { output throws in
+                let codes = try stream.allocate(rows: m, columns: 10, .int32)
+                try stream.quantize(x(), step: 0.01, into: codes)
+                try stream.quantizedGemm(
+                    codes, step: 0.01, codes.rows(0..<40), scales: x(1, 40), activation: .tanh, into: output)
+            }
+        case .pairProducts:
+            return try one(stream, m, 15) { output throws in
+                try stream.pairProducts(x(m, 36), vectors: 6, into: output)
+            }
+        case .pairProductsGradient:
+            return try one(stream, m, 36) { output throws in
+                try stream.pairProductsGradient(x(m, 36), vectors: 6, outputGradient: x(m, 15), into: output)
+            }
         case .perceptronSteps:
             return try one(stream, 1, 37 * 20 + 20 + 20 + 1) { parameters throws in
                 try stream.copy(x(1, parameters.columns), to: parameters)
@@ -85,6 +129,35 @@ extension CPUWorkload {
                     order: stream.upload((0..<90).map { Int32($0 * 7) }), batch: 30,
                     controls: stream.upload(HostMatrix(rows: 3, columns: 4, repeating: 0.01)),
                     total: stream.upload([0, 0] as [Float]))
+            }
+        case .attention:
+            return try one(stream, m, 32) { output throws in
+                try stream.attention(
+                    queries: x(m, 32), keys: x(m, 32), values: x(m, 32), length: 50, heads: 2, causal: true,
+                    probabilities: stream.allocate(rows: 2 * m, columns: 50), into: output)
+            }
+        case .attentionGradient:
+            return try one(stream, m, 32) { output throws in
+                try stream.attentionGradient(
+                    queries: x(m, 32), keys: x(m, 32), values: x(m, 32), length: 50, heads: 2, causal: true,
+                    probabilities: x(2 * m, 50), outputGradient: x(m, 32),
+                    scoreGradients: stream.allocate(rows: 2 * m, columns: 50),
+                    queryGradient: stream.allocate(rows: m, columns: 32), keyGradient: output,
+                    valueGradient: stream.allocate(rows: m, columns: 32))
+            }
+        case .recurrentStep:
+            return try one(stream, m, n) { output throws in
+                try stream.recurrentStep(
+                    .gru, inputs: x(m, 3 * n), recurrent: x(m, 3 * n), previous: x(),
+                    kept: stream.allocate(rows: m, columns: 4 * n), into: output)
+            }
+        case .recurrentStepGradient:
+            return try one(stream, m, 4 * n) { output throws in
+                try stream.recurrentStepGradient(
+                    .lstm, previous: x(), kept: x(m, 5 * n), outputGradient: x(),
+                    memoryGradient: stream.allocate(rows: m, columns: n), hasMemoryGradient: false,
+                    inputGradient: output, recurrentGradient: stream.allocate(rows: m, columns: 4 * n),
+                    previousGradient: stream.allocate(rows: m, columns: n))
             }
         default: return []
         }

@@ -152,7 +152,20 @@ private final class SabotagedBackend: StreamBackend {
         case .layerNormGradient(let x): (x.products, x.gain)
         case .optimizerStep(let x): (x.parameters, x.gradient)
         case .updateRows(let x): (x.table, x.gradient)
+        case .gatherBags(let x): (x.output, x.table)
+        case .unfold(let x): (x.output, x.input)
+        case .fold(let x): (x.output, x.windows)
+        case .pool(let x): (x.output, x.input)
+        case .poolGradient(let x): (x.inputGradient, x.outputGradient)
+        case .quantize(let x): (x.codes, x.input)
+        case .quantizedGemm(let x): (x.output, x.scales)
+        case .pairProducts(let x): (x.output, x.input)
+        case .pairProductsGradient(let x): (x.inputGradient, x.outputGradient)
         case .perceptronSteps(let x): (x.parameters, x.controls)
+        case .attention(let x): (x.output, x.values)
+        case .attentionGradient(let x): (x.queryGradient, x.keys)
+        case .recurrentStep(let x): (x.output, x.inputs)
+        case .recurrentStepGradient(let x): (x.inputGradient, x.kept)
         }
     }
 

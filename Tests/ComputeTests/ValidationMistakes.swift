@@ -3,7 +3,8 @@ import Compute
 /// One mistake for every check of the shared front.
 extension ValidationTests {
     static let mistakes =
-        memoryMistakes + productMistakes + factorizationMistakes + networkMistakes + perceptronMistakes
+        memoryMistakes + productMistakes + factorizationMistakes + networkMistakes + sequenceMistakes
+        + perceptronMistakes
 
     private static let memoryMistakes: [Mistake] = [
         Mistake("negative rows", "-1 × 2 is not a shape") { f throws(ComputeError) in _ = try f.m(-1, 2) },

@@ -1,7 +1,7 @@
 """Dense networks against PyTorch."""
 import time
 
-from harness import THREADS, Paced, case, devices, in_turns, peer_dump, version
+from harness import THREADS, Paced, case, data, devices, in_turns, peer_dump, version
 
 AREA = "Neural networks"
 
@@ -80,3 +80,83 @@ def net_1024(record):
 def net_784(record):
     """As for 1024-1024-512-1; the labels are 0 and 1 of ten classes."""
     large(record, "512,512,10", 784, 16_384, True)
+
+
+def ctr_data(folder):
+    import numpy as np
+    rng = np.random.default_rng(3)
+    rows, sizes = 40_960, (429, 512, 256, 1)
+    np.save(folder / "x.npy", rng.standard_normal((rows, 13), np.float32))
+    ids = rng.integers(0, 100_000, (rows, 26))
+    np.save(folder / "ids.npy", ids.astype(np.float32))
+    np.save(folder / "y.npy", (rng.random(rows) < 0.1 + 0.8 * (ids[:, 0] % 2)).astype(np.float32))
+    for index, (inputs, outputs) in enumerate(zip(sizes, sizes[1:])):
+        bound = (6 / (inputs + outputs)) ** 0.5
+        np.save(folder / f"w{index}.npy", rng.uniform(-bound, bound, (inputs, outputs)).astype(np.float32))
+
+
+def torch_ctr(folder, merged):
+    """As torch_net: sparse gradients of the tables, which are one (with offsets) or 26 modules."""
+    import numpy as np
+    import torch
+    torch.set_num_threads(THREADS)
+    torch.set_flush_denormal(True)
+    x, y = torch.from_numpy(np.load(folder / "x.npy")), torch.from_numpy(np.load(folder / "y.npy"))[:, None]
+    ids = torch.from_numpy(np.load(folder / "ids.npy").astype(np.int64))
+    layers = []
+    for index in range(3):
+        w = np.load(folder / f"w{index}.npy")
+        linear = torch.nn.Linear(*w.shape)
+        linear.weight.data, linear.bias.data = torch.from_numpy(w.T.copy()), torch.zeros(w.shape[1])
+        layers += [linear, torch.nn.ReLU()]
+    top = torch.nn.Sequential(*layers[:-1])
+    if merged:
+        ids = ids + torch.arange(26) * 100_000
+        tables = torch.nn.ModuleList([torch.nn.Embedding(2_600_000, 16, sparse=True)])
+    else:
+        tables = torch.nn.ModuleList([torch.nn.Embedding(100_000, 16, sparse=True) for _ in range(26)])
+    loss = torch.nn.BCEWithLogitsLoss()
+    start = {key: value.clone() for key, value in top.state_dict().items()}
+    losses = []
+
+    def epoch():
+        top.load_state_dict(start)
+        for table in tables:
+            table.weight.data.zero_()
+        dense = torch.optim.Adam(top.parameters(), lr=1e-3, eps=1e-7, fused=True)
+        sparse = torch.optim.SparseAdam(list(tables.parameters()), lr=1e-3, eps=1e-7)
+        for number in range(2):
+            total, begin = 0.0, time.perf_counter()
+            for low in range(0, len(x), 2048):
+                dense.zero_grad(set_to_none=True)
+                sparse.zero_grad(set_to_none=True)
+                part = ids[low:low + 2048]
+                if merged:
+                    vectors = tables[0](part).flatten(1)
+                else:
+                    vectors = torch.cat([table(part[:, place]) for place, table in enumerate(tables)], 1)
+                value = loss(top(torch.cat([x[low:low + 2048], vectors], 1)), y[low:low + 2048])
+                value.backward()
+                dense.step()
+                sparse.step()
+                total += value.item()
+            seconds = time.perf_counter() - begin
+            losses.append(total / (len(x) // 2048))
+        return seconds
+    return epoch, losses
+
+
+@case("ctr", AREA, "26 tables of 100 k x 16, 429-512-256-1, batch 2,048")
+def ctr(record):
+    """One epoch of 40,960 rows, Adam, lazy in the tables (SparseAdam), from the same weights, two threads on both
+    sides; PyTorch with sparse gradients of one table with offsets, which is faster than 26."""
+    folder = data("ctr", ctr_data)
+    peer, losses = torch_ctr(folder, merged=True)
+    ours = Paced("net", "--layers", "512,256,1", "--tables", 26, "--batch", 2048, "--folder", folder,
+                 devices=devices(), runs=3)
+    theirs = in_turns(peer, ours.round, pairs=3)[0]
+    for device in ours.devices:
+        record.speed("an epoch", ours.seconds[device], theirs, version("torch"), target=2.0 if device == "cpu" else None,
+                     device=device)
+    record.details["samples_per_second"] = {"ours": round(40_960 / min(ours.seconds["cpu"])),
+                                            "peer": round(40_960 / min(theirs))}

@@ -8,7 +8,8 @@ enum BenchmarkCases {
     static let all: [any BenchmarkCase.Type] = [
         GemmBenchmark.self, ALSBenchmark.self, KMeansBenchmark.self, TopKBenchmark.self, NeighborsBenchmark.self,
         ReadBenchmark.self,
-        RecommendBenchmark.self, LearnerBenchmark.self, NetBenchmark.self, TransferBenchmark.self,
+        RecommendBenchmark.self, LearnerBenchmark.self, NetBenchmark.self, SequenceBenchmark.self,
+        TransferBenchmark.self,
     ]
 }
 

@@ -11,7 +11,8 @@ struct NetBenchmark: BenchmarkCase {
         commandName: name, abstract: "Training a dense network: an epoch of Adam, batches in the order of the rows.",
         discussion: """
             ReLU between the layers; logistic loss for one output, else softmax cross-entropy. The deviation is that of \
-            the epochs' losses from the first device's.
+            the epochs' losses from the first device's. With --tables, a row has as many identifiers beside its numbers, \
+            each with a vector in a table of its own.
             """)
 
     @Option(help: "Units of the dense layers; the last is the output.")
@@ -22,6 +23,12 @@ struct NetBenchmark: BenchmarkCase {
     var rows = 20_000
     @Option(help: "Rows of a step.")
     var batch = 32
+    @Option(help: "Tables of vectors.")
+    var tables = 0
+    @Option(name: .customLong("table-rows"), help: "Vectors of a table.")
+    var tableRows = 100_000
+    @Option(help: "Numbers of a vector.")
+    var units = 16
     @Option(help: "A folder with x.npy, y.npy and w0.npy, … (inputs × units), in place of numbers of its own.")
     var folder: String?
     @OptionGroup var flags: BenchmarkFlags
@@ -29,25 +36,33 @@ struct NetBenchmark: BenchmarkCase {
     static func arguments(quick: Bool) -> [String] { quick ? ["--rows", "5000"] : [] }
 
     func validate() throws {
-        for (name, value) in [("inputs", inputs), ("rows", rows), ("batch", batch)]
+        for (name, value) in [
+            ("inputs", inputs), ("rows", rows), ("batch", batch), ("table-rows", tableRows), ("units", units),
+        ]
         where !(1...1 << 28).contains(value) {
             throw ValidationError("--\(name) must be from 1 to 2^28, not \(value)")
         }
+        guard (0...4096).contains(tables) else { throw ValidationError("--tables must be from 0 to 4096") }
     }
 
     func measure(on devices: [BenchmarkDevice]) throws -> [BenchmarkRecord] {
         let problem = try folder.map { try read($0) } ?? made()
         let sizes = layers.numbers.map(String.init).joined(separator: "-")
-        let subject = "\(problem.data.features.columns)-\(sizes), batch \(batch)"
+        let width = problem.data.features.columns + tables * units
+        let subject =
+            "\(width)-\(sizes), batch \(batch)" + (tables > 0 ? ", \(tables) tables of \(tableRows) × \(units)" : "")
         let fits = try prepare(devices, subject) { try Fit($0, problem, batch: batch) }
         let samples = try BenchmarkTiming.takingTurns(flags, fits.map { fit in fit.run })
         let network = try problem.architecture.resolved()
         let n = problem.data.rows
         // Forward, and the gradients of the weights and of all inputs but the first.
         let forward = Double(network.layers.reduce(0) { $0 + $1.operations })
-        let operations = Double(n) * (3 * forward - Double(network.layers[0].operations))
+        let operations = Double(n) * (3 * forward - (tables > 0 ? 0 : Double(network.layers[0].operations)))
         let steps = (n + batch - 1) / batch
-        let bytes = 4 * (Double(n) * Double(network.input.columns) + 7 * Double(steps) * Double(network.parameterCount))
+        let dense = network.parameters.reduce(0) { $0 + ($1.role == .trained ? $1.count : 0) }
+        // A step reads and writes the vectors of its rows with two moments, and all other parameters.
+        let bytes =
+            4 * (Double(n) * Double(width + 6 * tables * units) + 7 * Double(steps) * Double(dense))
         return zip(fits, samples).map { fit, samples in
             let deviation = zip(fit.losses, fits[0].losses).map { abs($0 - $1) / abs($1) }.max() ?? 0
             return fit.device.record(
@@ -69,7 +84,15 @@ struct NetBenchmark: BenchmarkCase {
     }
 
     private func architecture(_ inputs: Int) -> NetworkArchitecture {
-        .perceptron(inputs: inputs, hidden: Array(layers.numbers.dropLast()), outputs: layers.numbers.last!)
+        var architecture = NetworkArchitecture.perceptron(
+            inputs: inputs, hidden: Array(layers.numbers.dropLast()), outputs: layers.numbers.last!)
+        guard tables > 0 else { return architecture }
+        architecture.identifiers = tables
+        architecture.layers.insert(
+            .embedding(
+                tables: (0..<tables).map { EmbeddingTable(rows: tableRows, column: $0) }, units: units,
+                arrangement: .append), at: 0)
+        return architecture
     }
 
     private func made() -> Problem {
@@ -77,10 +100,16 @@ struct NetBenchmark: BenchmarkCase {
         let outputs = layers.numbers.last!
         let random = Philox(seed: 42, stream: 52)
         let labels = (0..<rows).map { Int32(random.integer(UInt64($0), below: max(outputs, 2))) }
+        let places = Philox(seed: 42, stream: 53)
+        let identifiers =
+            tables > 0
+            ? IdentifierRows(
+                columns: tables,
+                values: (0..<rows * tables).map { Int32(places.integer(UInt64($0), below: tableRows)) }) : nil
         let data =
             outputs == 1
-            ? NetworkData(features: features, targets: labels.map { Float($0) })
-            : NetworkData(features: features, labels: labels)
+            ? NetworkData(features: features, identifiers: identifiers, targets: labels.map { Float($0) })
+            : NetworkData(features: features, identifiers: identifiers, labels: labels)
         return Problem(
             architecture: architecture(inputs), data: data, weights: nil, objective: outputs == 1 ? .binary : .classes)
     }
@@ -92,7 +121,7 @@ struct NetBenchmark: BenchmarkCase {
         let architecture = architecture(features.columns)
         let parameters = try architecture.resolved().parameters
         var values: [HostBuffer<Float>] = []
-        for (index, parameter) in parameters.enumerated() {
+        for (index, parameter) in parameters.dropFirst(tables).enumerated() {
             guard parameter.shape.count == 2 else {
                 values.append(HostBuffer(repeating: 0, count: parameter.count))
                 continue
@@ -107,13 +136,25 @@ struct NetBenchmark: BenchmarkCase {
                 HostBuffer(
                     (0..<table.columns).flatMap { unit in (0..<table.rows).map { table[$0, unit] } }))
         }
+        // Tables begin with zeroes.
+        values =
+            parameters.prefix(tables).map { HostBuffer(repeating: 0, count: $0.count) } + values
+        let identifiers = try tables > 0 ? identifiers(folder) : nil
         let data =
             layers.numbers.last! == 1
-            ? NetworkData(features: features, targets: targets)
-            : NetworkData(features: features, labels: targets.map { Int32($0) })
+            ? NetworkData(features: features, identifiers: identifiers, targets: targets)
+            : NetworkData(features: features, identifiers: identifiers, labels: targets.map { Int32($0) })
         return Problem(
             architecture: architecture, data: data, weights: NetworkWeights(parameters, values: values),
             objective: layers.numbers.last! == 1 ? .binary : .classes)
+    }
+
+    private func identifiers(_ folder: String) throws -> IdentifierRows {
+        let table = try NumPyFile(path: folder + "/ids.npy").matrix()
+        guard table.columns == tables else {
+            throw DataError("ids.npy has \(table.columns) columns for \(tables) tables")
+        }
+        return IdentifierRows(columns: tables, values: table.storage.array.map { Int32($0) })
     }
 
     /// A training on one device, warmed up.

@@ -81,7 +81,9 @@ struct EvaluateCommand: ParsableCommand {
             // The file is recognised as that of the training only when it is read in the same way.
             let ranksByTime = (model.learned as? PopularityTable)?.options.rule == .recent
             let file = try reading.read(
-                interactions ?? "", needsTimes: kind == .time || kind == .leaveLastOut || ranksByTime, global, progress)
+                interactions ?? "",
+                needsTimes: kind == .time || kind == .leaveLastOut || ranksByTime
+                    || type(of: model.learned).readsOrder, global, progress)
             loaded = monotonicSeconds()
             count = file.count
             outcome = try ModelEvaluation.evaluate(model, on: file, cutoffs: parsedCutoffs, stream: stream)

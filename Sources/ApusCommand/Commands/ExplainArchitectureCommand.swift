@@ -54,7 +54,7 @@ struct ExplainArchitectureCommand: ParsableCommand {
             layers.map {
                 [
                     $0.name, kind($0), "\($0.input)", "\($0.output)",
-                    "\($0.parameters.reduce(0) { $0 + $1.count })", $0.children.isEmpty ? "\($0.operations)" : "",
+                    "\($0.parameters.reduce(0) { $0 + $1.count })", $0.inner.isEmpty ? "\($0.operations)" : "",
                 ]
             })
         Output.line("")
@@ -80,13 +80,15 @@ struct ExplainArchitectureCommand: ParsableCommand {
     }
 
     private func flattened(_ layers: [ResolvedLayer]) -> [ResolvedLayer] {
-        layers.flatMap { [$0] + flattened($0.children) }
+        layers.flatMap { [$0] + flattened($0.inner) }
     }
 
     private func kind(_ layer: ResolvedLayer) -> String {
         switch layer.specification {
         case .activation(let name): name.rawValue
         case .dropout(let probability): "dropout \(probability)"
+        case .convolution(_, let height, let width, _, _): "convolution \(height) × \(width)"
+        case .pooling(_, let height, let width, _): "\(layer.specification.word) \(height) × \(width)"
         default: layer.specification.word
         }
     }

@@ -24,6 +24,11 @@ struct ExportCommand: ParsableCommand {
 
     func run() throws {
         if try SafetensorsFile(path: model).metadata["apus_kind"] == NetworkLearner.kind { return try exportNetwork() }
+        if format == .safetensors || format == .onnx,
+            let network = try RecommenderModel(path: model).learned as? SequenceModel
+        {
+            return try exportSequence(network)
+        }
         guard format == .npy || format == .csv else {
             throw ParameterError("format", "\(format.rawValue) is for networks; factors go to npy or csv")
         }
@@ -57,6 +62,16 @@ struct ExportCommand: ParsableCommand {
             Output.json(.object([("files", .array(written.map { .string($0) }))]))
         } else {
             for path in written { Output.line(path) }
+        }
+    }
+
+    private func exportSequence(_ network: SequenceModel) throws {
+        try OutputFolder.check(output)
+        if format == .onnx { try network.writeONNX(to: output) } else { try network.writeWeights(to: output) }
+        if global.json {
+            Output.json(.object([("files", .array([.string(output)]))]))
+        } else {
+            Output.line(output)
         }
     }
 

@@ -6,10 +6,11 @@ import Tables
 /// `apus plot`: pictures of a table.
 struct PlotCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "plot", abstract: "Draw a table: histograms, bars, points, lines, correlations, as SVG.",
+        commandName: "plot",
+        abstract: "Draw a table (histograms, bars, points, lines, correlations) or a model's attention, as SVG.",
         subcommands: [
             PlotHistogramCommand.self, PlotBarsCommand.self, PlotScatterCommand.self, PlotLineCommand.self,
-            PlotCorrelationsCommand.self,
+            PlotCorrelationsCommand.self, PlotAttentionCommand.self,
         ])
 }
 

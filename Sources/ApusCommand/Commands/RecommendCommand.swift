@@ -69,13 +69,19 @@ struct RecommendCommand: ParsableCommand {
 
     private func answers(_ session: ModelSession, _ filter: ItemFilter) throws -> [Answer] {
         if let items {
-            let history = try Set(session.items(items)).sorted()
-            let matrix = HostSparseMatrix(
+            let listed = try session.items(items)
+            let history = Set(listed).sorted()
+            var matrix = HostSparseMatrix(
                 rows: 1, columns: session.model.items.count, entries: history.map { (0, Int($0), 1) })
+            // The list tells the order: the last item is the latest.
+            matrix.times = HostBuffer(history.map { Int64(listed.lastIndex(of: $0)!) })
             let top = try session.recommender.topItems(
                 for: .histories(matrix), count: count, exclusions: includeSeen ? nil : matrix, filter: filter)
             return [
-                answer("new user", top.row(0), history: history.map { ($0, 1) }, try popular(session, filter, history))
+                answer(
+                    "new user", top.row(0),
+                    history: history.sorted { listed.lastIndex(of: $0)! < listed.lastIndex(of: $1)! }.map { ($0, 1) },
+                    try popular(session, filter, history))
             ]
         }
         let names =

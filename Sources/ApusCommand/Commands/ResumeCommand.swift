@@ -20,6 +20,9 @@ struct ResumeCommand: ParsableCommand {
         if try SafetensorsFile(path: checkpoint).metadata["apus_kind"] == NetworkCheckpoint.kind {
             return try resumeNetwork()
         }
+        if try SafetensorsFile(path: checkpoint).metadata["apus_kind"] == SequenceCheckpoint.kind {
+            return try resumeSequence()
+        }
         let state = try FactorizationCheckpoint(path: checkpoint)
         guard let stored = state.request["arguments"] else {
             throw DataError("the checkpoint was not written by `apus train`", file: checkpoint)
@@ -33,15 +36,34 @@ struct ResumeCommand: ParsableCommand {
         try command.run(resuming: state, arguments: arguments)
     }
 
+    private func resumeSequence() throws {
+        let state = try SequenceCheckpoint(path: checkpoint)
+        let stored = state.request["arguments"] ?? ""
+        let arguments = stored.split(separator: "\u{1F}", omittingEmptySubsequences: false).map(String.init)
+        guard var command = try ApusCommand.parseAsRoot(arguments) as? TrainSequenceCommand else {
+            throw DataError("the checkpoint was not written by `apus train sequence`", file: checkpoint)
+        }
+        if let device { command.flags.deviceOption.device = device }
+        if command.checkpoint == nil { command.checkpoint = checkpoint }
+        try command.run(resuming: state, arguments: arguments)
+    }
+
     private func resumeNetwork() throws {
         let state = try NetworkCheckpoint(path: checkpoint)
         let stored = state.request["arguments"] ?? ""
         let arguments = stored.split(separator: "\u{1F}", omittingEmptySubsequences: false).map(String.init)
-        guard var command = try ApusCommand.parseAsRoot(arguments) as? TrainNetCommand else {
-            throw DataError("the checkpoint was not written by `apus train net`", file: checkpoint)
+        guard let command = try ApusCommand.parseAsRoot(arguments) as? any NetworkTrainingCommand else {
+            throw DataError("the checkpoint was not written by a training of a network on a table", file: checkpoint)
         }
+        try go(on: command, from: state, arguments)
+    }
+
+    private func go(
+        on command: some NetworkTrainingCommand, from state: NetworkCheckpoint, _ arguments: [String]
+    ) throws {
+        var command = command
         if let device { command.training.deviceOption.device = device }
-        if command.checkpoint == nil { command.checkpoint = checkpoint }
+        if command.network.checkpoint == nil { command.network.checkpoint = checkpoint }
         try command.run(resuming: state, arguments: arguments)
     }
 }

@@ -5,9 +5,13 @@ struct TrainCommand: ParsableCommand {
         commandName: "train", abstract: "Train a model from a file.",
         subcommands: [
             TrainALSCommand.self, TrainNeighborsCommand.self, TrainEASECommand.self, TrainBPRCommand.self,
-            TrainWARPCommand.self, TrainContentCommand.self, TrainPopularCommand.self, TrainHybridCommand.self,
+            TrainWARPCommand.self, TrainTwoTowerCommand.self, TrainContentCommand.self, TrainPopularCommand.self,
+            TrainHybridCommand.self,
+            TrainSequenceCommand.self,
             TrainLinearCommand.self, TrainLogisticCommand.self, TrainSVMCommand.self,
-            TrainNaiveBayesCommand.self, TrainNeighboursCommand.self, TrainNetCommand.self, TrainKMeansCommand.self,
+            TrainNaiveBayesCommand.self, TrainNeighboursCommand.self, TrainNetCommand.self, TrainWideDeepCommand.self,
+            TrainCNNCommand.self,
+            TrainKMeansCommand.self,
             TrainDensityCommand.self,
             TrainTreeCommand.self, TrainForestCommand.self, TrainBoostingCommand.self, TrainIsolationForestCommand.self,
         ])

@@ -46,7 +46,9 @@ struct RecommenderComparisonFlags: ParsableArguments {
         let stream = try device.makeStream()
         let progress = ProgressDisplay(quiet: global.quiet)
         let data = try reading.read(
-            path, needsTimes: splitting.needsTimes || names.contains("recent"), global, progress)
+            path, needsTimes: splitting.needsTimes || names.contains { ["recent", "sasrec", "gru"].contains($0) },
+            global,
+            progress)
         let loaded = monotonicSeconds()
         let candidates = try names.map {
             try RecommenderTrials.candidate(

@@ -12,6 +12,7 @@
 #include "Pairwise.h"
 #include "Perceptron.h"
 #include "Processor.h"
+#include "QuantizedProducts.h"
 #include "SparseLoops.h"
 #include "SparseOrder.h"
 #include "SupportVectorLoops.h"

@@ -5,7 +5,7 @@ import Tables
 public enum RecommenderTrials {
     /// Names that ``candidate(_:seed:confidence:hasTimes:attributes:memoryLimitBytes:)`` knows.
     public static let names = [
-        "popular", "recent", "random", "neighbors", "content", "ease", "als", "bpr", "warp", "hybrid",
+        "popular", "recent", "random", "neighbors", "content", "ease", "als", "bpr", "warp", "hybrid", "sasrec", "gru",
     ]
 
     /// A candidate by name.
@@ -49,6 +49,19 @@ public enum RecommenderTrials {
             }
         case "als": trials = factorizations(seed, confidence)
         case "bpr", "warp": trials = pairs(seed, name == "bpr" ? .bpr : .warp)
+        case "sasrec", "gru":
+            let architecture = SequenceArchitecture(rawValue: name)!
+            let forms: [(dropout: Float, layers: Int, epochs: Int)] = [
+                (0.2, 0, 0), (0.5, 0, 0), (0.2, 1, 0), (0.5, 0, 60),
+            ]
+            trials = forms.map { form in
+                var options = SequenceOptions(architecture)
+                options.dropout = form.dropout
+                if form.layers > 0 { options.layers = form.layers }
+                if form.epochs > 0 { options.epochs = form.epochs }
+                options.seed = seed
+                return SequenceLearner(options)
+            }
         case "hybrid":
             let parts: [any RecommenderLearner] = [
                 factorizations(seed, confidence)[0], neighbors(confidence)[0],

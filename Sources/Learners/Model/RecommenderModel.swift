@@ -57,9 +57,11 @@ public struct RecommenderModel: Sendable {
         return items[item]
     }
 
-    /// The items and values of one user.
+    /// The items and values of one user: in their order where times are known, else by the items' numbers.
     public func history(of user: Int) -> [(item: Int32, value: Float)] {
-        seen.range(ofRow: user).map { (seen.columnIndices[$0], seen.values[$0]) }
+        let range = seen.range(ofRow: user)
+        let entries = seen.times.map { times in range.sorted { (times[$0], $0) < (times[$1], $1) } } ?? Array(range)
+        return entries.map { (seen.columnIndices[$0], seen.values[$0]) }
     }
 }
 

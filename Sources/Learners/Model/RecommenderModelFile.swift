@@ -5,7 +5,7 @@ import Tables
 /// The model file: one safetensors file with everything in it.
 ///
 /// Tensors of every kind: `users.bytes`/`users.offsets` and likewise `items` and `item_titles` (U8 with I64 offsets),
-/// `seen.row_pointers` (I64), `seen.columns` (I32), `seen.values` (F32). Metadata: `apus_kind`, `apus_format_version`
+/// `seen.row_pointers` (I64), `seen.columns` (I32), `seen.values` (F32); `seen.times` (I64) where a model reads order. Metadata: `apus_kind`, `apus_format_version`
 /// (of the kind), `configuration` and `provenance` as JSON. The other tensors are the kind's own; a factorization has
 /// `user_factors`, `item_factors` and `mean` (F32).
 extension RecommenderModel {
@@ -25,6 +25,9 @@ extension RecommenderModel {
         writer.add(items, as: "items")
         if let itemTitles { writer.add(itemTitles, as: "item_titles") }
         writer.add(seen, as: "seen")
+        if type(of: learned).readsOrder, let times = seen.times {
+            writer.add("seen.times", shape: [times.count], times)
+        }
         try writer.write(to: path)
     }
 
@@ -59,9 +62,12 @@ extension RecommenderModel {
         if let titles, titles.count != items.count {
             throw DataError("the model has \(items.count) items and \(titles.count) titles", file: file.path)
         }
+        var seen = try file.sparse("seen", rows: users.count, columns: items.count)
+        if file.tensor("seen.times") != nil {
+            seen.times = try file.int64s("seen.times", shape: [seen.entryCount])
+        }
         self.init(
-            learned: learned, users: users, items: items, itemTitles: titles,
-            seen: try file.sparse("seen", rows: users.count, columns: items.count),
+            learned: learned, users: users, items: items, itemTitles: titles, seen: seen,
             provenance: try file.decode("provenance"))
     }
 }

@@ -44,16 +44,18 @@ extension RecommenderData {
             }
             people += 1
         }
-        let heldOut = ModelEvaluation.divided(
-            HostSparseMatrix(rows: people, columns: byUser.columns, entries: entries), testFraction: 0.2, minimum: 5,
-            seed: seed)
+        var known = HostSparseMatrix(rows: people, columns: byUser.columns, entries: entries)
+        let rows = (0..<byUser.rows).filter { isHeldOut[$0] }.map { Int32($0) }
+        known.times = times.map { byUser.picking($0, at: known, rows: rows) }
+        let heldOut = ModelEvaluation.divided(known, testFraction: 0.2, minimum: 5, seed: seed)
         guard heldOut.truth.entryCount > 0 else {
             throw DataError("the held-out users have too few items that others have: nothing to choose by")
         }
+        var timed = rest
+        timed.times = times.map { byUser.picking($0, at: rest) }
         return (
             RecommenderData(
-                users: users, items: items, byUser: rest, byItem: rest.transposed(),
-                times: times.map { byUser.picking($0, at: rest) }), heldOut
+                users: users, items: items, byUser: timed, byItem: rest.transposed(), times: timed.times), heldOut
         )
     }
 

@@ -25,6 +25,9 @@ public protocol LearnedRecommender: Sendable {
     /// Prepares for questions on a device.
     func open(_ context: RecommenderContext) throws -> any Recommender
 
+    /// Whether it knows people by what they did in its order, so that the times of a model's interactions are kept.
+    static var readsOrder: Bool { get }
+
     /// The mean rating when ratings are predicted (then the model is judged by RMSE); nil when items are ranked.
     var ratingMean: Float? { get }
 
@@ -35,6 +38,7 @@ public protocol LearnedRecommender: Sendable {
 extension LearnedRecommender {
     public static var formatVersion: Int { 1 }
     public var ratingMean: Float? { nil }
+    public static var readsOrder: Bool { false }
 
     /// Encodes parameters as the model file keeps them.
     static func json<Value: Encodable>(_ value: Value) throws -> String {
@@ -60,9 +64,11 @@ public enum RecommenderKinds {
         NeighborTable.self,
         EASEWeights.self,
         PairwiseFactors.self,
+        TwoTowerTable.self,
         ContentTable.self,
         PopularityTable.self,
         HybridTable.self,
+        SequenceModel.self,
     ]
 
     /// The names, in order.

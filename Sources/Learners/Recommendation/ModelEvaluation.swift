@@ -34,7 +34,7 @@ public enum ModelEvaluation {
                 result: result, scored: "the held-out part of the training file (split \(options.kind.rawValue))",
                 warning: split.warning)
         }
-        let known = try remapped(interactions.byUser, items: interactions.items, to: model.items)
+        let known = try remapped(interactions.timedByUser, items: interactions.items, to: model.items)
         let heldOut = divided(known, testFraction: 0.2, minimum: 5, seed: 42)
         guard heldOut.truth.entryCount > 0 else {
             throw DataError("no user of the file has 5 items that the model knows: there is nothing to score")
@@ -56,7 +56,7 @@ public enum ModelEvaluation {
     public static func evaluate(
         _ model: RecommenderModel, foldIn: Interactions, test: Interactions, cutoffs: [Int], stream: Stream
     ) throws -> Outcome {
-        let knownRows = try remapped(foldIn.byUser, items: foldIn.items, to: model.items)
+        let knownRows = try remapped(foldIn.timedByUser, items: foldIn.items, to: model.items)
         let truthRows = try remapped(test.byUser, items: test.items, to: model.items)
         var (known, truth): ([Int32], [Int32]) = ([], [])
         for user in 0..<test.users.count {
@@ -91,14 +91,20 @@ public enum ModelEvaluation {
             throw DataError("none of the items of the file are known to the model")
         }
         var entries: [(row: Int, column: Int, value: Float)] = []
+        var times: [(row: Int, column: Int, time: Int64)] = []
         for row in 0..<matrix.rows {
             for entry in matrix.range(ofRow: row) {
-                if let column = target[Int(matrix.columnIndices[entry])] {
-                    entries.append((row, column, matrix.values[entry]))
-                }
+                guard let column = target[Int(matrix.columnIndices[entry])] else { continue }
+                entries.append((row, column, matrix.values[entry]))
+                if let known = matrix.times { times.append((row, column, known[entry])) }
             }
         }
-        return HostSparseMatrix(rows: matrix.rows, columns: newItems.count, entries: entries)
+        var result = HostSparseMatrix(rows: matrix.rows, columns: newItems.count, entries: entries)
+        if matrix.times != nil {
+            // Items have different names, so that no two entries fell together.
+            result.times = HostBuffer(times.sorted { ($0.row, $0.column) < ($1.row, $1.column) }.map(\.time))
+        }
+        return result
     }
 
     /// Of every row with at least `minimum` entries, ⌊testFraction · n⌋ drawn by Philox are to be found; other rows
@@ -110,7 +116,7 @@ public enum ModelEvaluation {
         var (known, truth): ([(row: Int, column: Int, value: Float)], [(row: Int, column: Int, value: Float)]) = (
             [], []
         )
-        var people = 0
+        var people: [Int32] = []
         for row in 0..<matrix.rows {
             let range = matrix.range(ofRow: row)
             let count = Int(testFraction * Double(range.count))
@@ -118,13 +124,15 @@ public enum ModelEvaluation {
             let drawn = Set(
                 range.sorted { random.integer64(UInt64($0)) < random.integer64(UInt64($1)) }.prefix(count))
             for entry in range {
-                let triple = (row: people, column: Int(matrix.columnIndices[entry]), value: matrix.values[entry])
+                let triple = (row: people.count, column: Int(matrix.columnIndices[entry]), value: matrix.values[entry])
                 if drawn.contains(entry) { truth.append(triple) } else { known.append(triple) }
             }
-            people += 1
+            people.append(Int32(row))
         }
+        var knownRows = HostSparseMatrix(rows: people.count, columns: matrix.columns, entries: known)
+        knownRows.times = matrix.times.map { matrix.picking($0, at: knownRows, rows: people) }
         return .init(
-            known: HostSparseMatrix(rows: people, columns: matrix.columns, entries: known),
-            truth: HostSparseMatrix(rows: people, columns: matrix.columns, entries: truth))
+            known: knownRows,
+            truth: HostSparseMatrix(rows: people.count, columns: matrix.columns, entries: truth))
     }
 }

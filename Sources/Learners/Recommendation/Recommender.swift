@@ -173,21 +173,27 @@ extension HostSparseMatrix {
         let entries = Int(pointers[selected.count])
         let indices = HostBuffer<Int32>(uninitializedCount: entries)
         let newValues = HostBuffer<Float>(uninitializedCount: entries)
+        let newTimes = times.map { _ in HostBuffer<Int64>(uninitializedCount: entries) }
         for (place, row) in selected.enumerated() {
             let source = range(ofRow: Int(row))
             let target = Int(pointers[place])
             (indices.baseAddress + target).update(
                 from: columnIndices.baseAddress + source.lowerBound, count: source.count)
             (newValues.baseAddress + target).update(from: values.baseAddress + source.lowerBound, count: source.count)
+            if let times, let newTimes {
+                (newTimes.baseAddress + target).update(from: times.baseAddress + source.lowerBound, count: source.count)
+            }
         }
         return HostSparseMatrix(
-            rows: selected.count, columns: columns, rowPointers: pointers, columnIndices: indices, values: newValues)
+            rows: selected.count, columns: columns, rowPointers: pointers, columnIndices: indices, values: newValues,
+            times: newTimes)
     }
 
     /// The same entries in a matrix with more columns.
     func widened(toColumns newColumns: Int) -> HostSparseMatrix {
         precondition(newColumns >= columns)
         return HostSparseMatrix(
-            rows: rows, columns: newColumns, rowPointers: rowPointers, columnIndices: columnIndices, values: values)
+            rows: rows, columns: newColumns, rowPointers: rowPointers, columnIndices: columnIndices, values: values,
+            times: times)
     }
 }

@@ -107,8 +107,10 @@ extension RecommenderData {
     /// - Parameter items: the items of the data, and perhaps more behind them.
     public init(_ interactions: Interactions, items: IdentifierIndex? = nil) {
         let items = items ?? interactions.items
+        var byUser = interactions.byUser.widened(toColumns: items.count)
+        byUser.times = interactions.times
         self.init(
-            users: interactions.users, items: items, byUser: interactions.byUser.widened(toColumns: items.count),
+            users: interactions.users, items: items, byUser: byUser,
             byItem: interactions.byItem.heightened(toRows: items.count), times: interactions.times)
     }
 
@@ -118,7 +120,7 @@ extension RecommenderData {
         self.init(
             users: interactions.users, items: items, byUser: parts.trainingByUser.widened(toColumns: items.count),
             byItem: parts.trainingByItem.heightened(toRows: items.count),
-            times: interactions.times.map { interactions.byUser.picking($0, at: parts.trainingByUser) })
+            times: parts.trainingByUser.times)
     }
 }
 
@@ -131,20 +133,5 @@ extension HostSparseMatrix {
         for row in 0...newRows { pointers[row] = rowPointers[min(row, rows)] }
         return HostSparseMatrix(
             rows: newRows, columns: columns, rowPointers: pointers, columnIndices: columnIndices, values: values)
-    }
-
-    /// Of something that goes with every entry of this matrix, what belongs to the entries of `part`, each of which is
-    /// an entry of this one, too.
-    func picking<Element>(_ elements: HostBuffer<Element>, at part: HostSparseMatrix) -> HostBuffer<Element> {
-        precondition(part.rows == rows && elements.count == entryCount)
-        let result = HostBuffer<Element>(uninitializedCount: part.entryCount)
-        for row in 0..<rows {
-            var own = range(ofRow: row).lowerBound
-            for entry in part.range(ofRow: row) {
-                while columnIndices[own] != part.columnIndices[entry] { own += 1 }
-                result[entry] = elements[own]
-            }
-        }
-        return result
     }
 }

@@ -13,6 +13,7 @@ enum FittedStep: Sendable, Codable, Equatable {
     case oneHot(column: String, levels: [String], missing: Bool)
     case ordinal(column: String, levels: [String])
     case hash(column: String, buckets: Int)
+    case bucket(column: String, buckets: Int)
     case target(column: String, levels: [String], encoding: TargetEncoding)
     case dates(column: String, parts: [DatePart])
     case text(column: String, words: TextVocabulary)
@@ -25,6 +26,7 @@ enum FittedStep: Sendable, Codable, Equatable {
         case .fill(let column, _, _), .clip(let column, _, _), .scale(let column, _, _): column
         case .bin(let column, _), .oneHot(let column, _, _), .ordinal(let column, _): column
         case .group(let column, _, _), .target(let column, _, _): column
+        case .bucket(let column, _): column
         case .hash(let column, _), .dates(let column, _), .text(let column, _), .levels(let column, _): column
         }
     }
@@ -65,6 +67,12 @@ enum FittedStep: Sendable, Codable, Equatable {
                         codes: CategorySteps.hashed(column, buckets), names: (0..<buckets).map { "\(name)#\($0)" },
                         source: source)
                 ])
+        case .bucket(_, let buckets):
+            put([
+                Column(
+                    name,
+                    .category(codes: CategorySteps.hashed(column, buckets), levels: (0..<buckets).map { String($0) }))
+            ])
         case .target(_, let levels, let encoding):
             put(encoding.columns(name, codes: CategorySteps.codes(column, levels), missing: column.isMissing))
         case .dates(_, let parts): put(try DateSteps.columns(column, parts))

@@ -30,6 +30,20 @@ public struct Recipe: Sendable, Codable, Equatable {
         Recipe(textSteps(texts) + [.dates(.dates, parts: [.year, .month, .weekday, .days])])
     }
 
+    /// For networks with tables of vectors: numbers as in ``linear(texts:)``, categories as codes. Levels seen less often
+    /// than `minimumCount` times become one, which unseen levels share.
+    ///
+    /// - Parameter buckets: columns with more levels are hashed to so many codes; 0 for never.
+    public static func coded(texts: [String] = [], minimumCount: Int = 2, buckets: Int = 0) -> Recipe {
+        Recipe(
+            textSteps(texts) + [
+                .dates(.dates, parts: [.year, .season, .weekday, .days]),
+                .impute(.numbers, with: .mean, indicator: true),
+                .scale(.numbers, .standard),
+            ] + (buckets > 0 ? [.bucket(.categories, buckets: buckets)] : [])
+                + [.rare(.categories, minimumShare: 0, minimumCount: minimumCount)])
+    }
+
     /// For naive Bayes on text: counts of words, and nothing scaled.
     public static func counts(texts: [String]) -> Recipe {
         Recipe([

@@ -33,7 +33,8 @@ final class RecipeFitting {
         case .drop(let names): selection = .named(names)
         case .impute(let columns, _, _, _), .clip(let columns, _, _, _), .scale(let columns, _): selection = columns
         case .log(let columns), .bin(let columns, _, _), .rare(let columns, _, _): selection = columns
-        case .oneHot(let columns, _), .ordinal(let columns, _), .hash(let columns, _): selection = columns
+        case .oneHot(let columns, _), .ordinal(let columns, _): selection = columns
+        case .hash(let columns, _), .bucket(let columns, _): selection = columns
         case .target(let columns, _, _), .dates(let columns, _), .text(let columns, _, _, _, _, _): selection = columns
         }
         let all = table.columns
@@ -117,6 +118,9 @@ final class RecipeFitting {
         case .hash(_, let buckets):
             guard (2...1 << 24).contains(buckets) else { throw ParameterError("buckets", "must be from 2 to 16777216") }
             return [.hash(column: name, buckets: buckets)]
+        case .bucket(_, let buckets):
+            guard (2...1 << 20).contains(buckets) else { throw ParameterError("buckets", "must be from 2 to 1048576") }
+            return CategorySteps.counts(column).count > buckets ? [.bucket(column: name, buckets: buckets)] : []
         case .target(_, let smoothing, let folds):
             guard smoothing >= 0, smoothing.isFinite else { throw ParameterError("smoothing", "must be 0 or more") }
             guard (2...1000).contains(folds) else { throw ParameterError("folds", "must be from 2 to 1000") }

@@ -113,6 +113,9 @@ public enum RecipeStep: Sendable, Equatable {
     /// `buckets` columns of 0 and 1, one of them by a hash of column and level; unseen levels are nothing special,
     /// missing values are 0 in all columns.
     case hash(ColumnSelection, buckets: Int)
+    /// Categories of more than `buckets` levels become a category of `buckets` levels by a hash of column and level, in
+    /// which unseen levels are nothing special; others stay. Missing values stay missing.
+    case bucket(ColumnSelection, buckets: Int)
     /// The mean of the target for each level, shrunk towards the mean of all by `smoothing` rows. Training rows get
     /// means from which their own fold is left out. Unseen levels get the mean of all, missing values a level's mean of
     /// their own.
@@ -129,7 +132,7 @@ public enum RecipeStep: Sendable, Equatable {
 extension RecipeStep: Codable {
     private enum Name: String, CodingKey, CaseIterable {
         case drop, impute, clip, scale, log, bin, rare, hash, target, dates, text
-        case ordinal
+        case ordinal, bucket
         case oneHot = "one-hot"
     }
 
@@ -191,6 +194,7 @@ extension RecipeStep: Codable {
         case .oneHot: self = .oneHot(try columns(.categories), limit: try get(.limit, 0))
         case .ordinal: self = .ordinal(try columns(.categories), order: try get(.order, []))
         case .hash: self = .hash(try columns(.categories), buckets: try get(.buckets, 256))
+        case .bucket: self = .bucket(try columns(.categories), buckets: try get(.buckets, 1 << 16))
         case .target:
             self = .target(
                 try columns(.categories), smoothing: try get(.smoothing, 20), folds: try get(.folds, 5))
@@ -243,6 +247,9 @@ extension RecipeStep: Codable {
             if !order.isEmpty { try own.encode(order, forKey: .order) }
         case .hash(let columns, let buckets):
             var own = try put(.hash, columns)
+            try own.encode(buckets, forKey: .buckets)
+        case .bucket(let columns, let buckets):
+            var own = try put(.bucket, columns)
             try own.encode(buckets, forKey: .buckets)
         case .target(let columns, let smoothing, let folds):
             var own = try put(.target, columns)

@@ -30,6 +30,7 @@ public enum TableReader {
         let kind = path == "-" ? .text : try FileKind(path: path)
         try options.validate()
         if kind == .numpy { return try readNumPy(path, options) }
+        if kind == .idx { return try readIDX(path, options) }
         let (job, report) = try typed(path, kind, options, keeping: true, progress)
         return (try job.assembled(), report)
     }
@@ -49,8 +50,8 @@ public enum TableReader {
         options.memoryLimitBytes = 0
         try options.validate()
         let kind = path == "-" ? .text : try FileKind(path: path)
-        if kind == .numpy {
-            let (table, report) = try readNumPy(path, options)
+        if kind == .numpy || kind == .idx {
+            let (table, report) = try kind == .numpy ? readNumPy(path, options) : readIDX(path, options)
             try body(table)
             return report
         }

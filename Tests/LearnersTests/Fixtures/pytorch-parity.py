@@ -4,9 +4,7 @@ For each network: `NAME.features`, `NAME.targets` or `NAME.labels`, the initial 
 `NAME.OPTIMIZER.losses`, the mean loss before each full-batch step (200 of SGD with momentum, 20 of the others). Run it in
 this folder, with torch installed; the file is small and in the repository.
 """
-import json
-import struct
-
+import tensor_file
 import torch
 
 torch.set_num_threads(1)
@@ -71,13 +69,4 @@ for name, (net, kind) in nets.items():
             o.step()
         tensors[f"{name}.{optimizer}.losses"] = torch.tensor(losses, dtype=torch.float64)
 
-names = {torch.float32: "F32", torch.float64: "F64", torch.int32: "I32"}
-header, data = {}, b""
-for key, value in sorted(tensors.items(), key=lambda item: (-item[1].element_size(), item[0])):
-    part = value.contiguous().numpy().tobytes()
-    header[key] = {"dtype": names[value.dtype], "shape": list(value.shape), "data_offsets": [len(data), len(data) + len(part)]}
-    data += part
-text = json.dumps(header).encode()
-text += b" " * (-(len(text) + 8) % 64)
-with open("pytorch-parity.safetensors", "wb") as file:
-    file.write(struct.pack("<Q", len(text)) + text + data)
+tensor_file.write("pytorch-parity.safetensors", tensors)

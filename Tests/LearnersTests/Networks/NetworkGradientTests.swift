@@ -12,6 +12,8 @@ import Testing
         let objective: NetworkObjective
         var smoothing: Float = 0
         var weighted = false
+        /// Largest identifier of each column; below 0 is drawn too.
+        var identifiers: [Int] = []
     }
 
     static let nets: [Net] =
@@ -46,15 +48,87 @@ import Testing
                     .residual(layers: [.dense(units: 6, bias: true), .activation(function: .silu)]),
                     .dense(units: 3, bias: true),
                 ], objective: .classes),
+            Net(
+                description: "wide and deep", input: LayerShape(columns: 4),
+                layers: [
+                    .sum(branches: [
+                        [
+                            .embedding(tables: tables, units: 3, arrangement: .append), .dense(units: 6, bias: true),
+                            .activation(function: .tanh), .dense(units: 2, bias: true),
+                        ], [.dense(units: 2, bias: false)],
+                        [.embedding(tables: tables, units: 2, arrangement: .sum)],
+                    ])
+                ], objective: .squared, identifiers: [4, 6]),
+            Net(
+                description: "products of vectors", input: LayerShape(columns: 4),
+                layers: [
+                    .concatenation(branches: [
+                        [.dense(units: 3, bias: true), .activation(function: .silu)],
+                        [.embedding(tables: tables, units: 3, arrangement: .replace)],
+                    ]), .interaction(units: 3), .dense(units: 1, bias: true),
+                ], objective: .binary, weighted: true, identifiers: [4, 6]),
+            Net(
+                description: "pictures", input: LayerShape(height: 7, width: 6, channels: 2),
+                layers: [
+                    .convolution(channels: 4, height: 3, width: 3, stride: 1, padding: 1), .activation(function: .relu),
+                    .pooling(averages: false, height: 2, width: 2, stride: 2),
+                    .convolution(channels: 3, height: 2, width: 3, stride: 1, padding: 0), .activation(function: .gelu),
+                    .flatten, .dense(units: 3, bias: true),
+                ], objective: .classes),
+            Net(
+                description: "means of windows", input: LayerShape(height: 8, width: 8, channels: 1),
+                layers: [
+                    .convolution(channels: 3, height: 5, width: 5, stride: 2, padding: 2), .activation(function: .tanh),
+                    .pooling(averages: true, height: 2, width: 2, stride: 1), .globalMean,
+                    .dense(units: 1, bias: true),
+                ], objective: .binary),
+            Net(
+                description: "windows of sequences", input: LayerShape(rows: 9, columns: 3),
+                layers: [
+                    .convolution(channels: 4, height: 1, width: 3, stride: 1, padding: 1), .activation(function: .silu),
+                    .pooling(averages: false, height: 1, width: 3, stride: 3), .flatten, .dense(units: 1, bias: true),
+                ], objective: .binary),
+            Net(
+                description: "two towers", input: LayerShape(columns: 3),
+                layers: [
+                    .concatenation(branches: [
+                        [.dense(units: 4, bias: true), .activation(function: .tanh), .dense(units: 3, bias: true)],
+                        [.embedding(tables: tables, units: 3, arrangement: .append), .dense(units: 3, bias: true)],
+                    ])
+                ], objective: .retrieval(temperature: 0.7), identifiers: [4, 6]),
+            Net(
+                description: "bags", input: LayerShape(columns: 2),
+                layers: [
+                    .embedding(
+                        tables: [
+                            EmbeddingTable(rows: 5, column: 0, count: 3, averages: true),
+                            EmbeddingTable(rows: 7, column: 3, count: 2),
+                        ], units: 4, arrangement: .append), .activation(function: .tanh), .dense(units: 3, bias: true),
+                ], objective: .classes, identifiers: [4, 4, 4, 6, 6]),
         ]
 
+    private static let tables = [EmbeddingTable(rows: 5, column: 0), EmbeddingTable(rows: 7, column: 1)]
+
     @Test("agree with differences", arguments: TestDevices.names, nets)
-    func agree(_ device: String, _ net: Net) throws {
-        let architecture = NetworkArchitecture(input: net.input, layers: net.layers)
+    func agree(_ device: String, _ net: Net) throws { try Self.check(device, net) }
+
+    static func check(_ device: String, _ net: Net) throws {
+        let width = net.identifiers.count
+        let architecture = NetworkArchitecture(
+            input: net.input, layers: net.layers, identifiers: width > 0 ? width : nil)
+        let random = Philox(seed: 3, stream: 4)
+        let identifiers =
+            width > 0
+            ? IdentifierRows(
+                columns: width,
+                values: (0..<13 * width).map {
+                    Int32(random.integer(UInt64($0), below: net.identifiers[$0 % width] + 2)) - 1
+                }) : nil
         let outputs = try architecture.resolved().output
         let data = networkData(
-            rows: 13, columns: net.input.rows * net.input.columns, outputs: outputs.rows * outputs.columns,
-            objective: net.objective, weighted: net.weighted)
+            rows: 13, columns: net.input.rows * net.input.columns,
+            outputs: net.objective == .retrieval(temperature: 0.7) ? 1 : outputs.rows * outputs.columns,
+            objective: net.objective, weighted: net.weighted, identifiers: identifiers)
         var options = NetworkTrainingOptions()
         options.labelSmoothing = net.smoothing
         // Other than the start, whose biases are 0 and gains 1.

@@ -22,13 +22,36 @@ struct ReferenceNetwork {
 
     /// The mean loss.
     func loss(_ data: NetworkData, smoothing: Double = 0) -> Double {
+        if case .retrieval(let temperature) = objective { return retrievalLoss(data, Double(temperature)) }
         var total = 0.0
         for row in 0..<data.rows {
             let values = data.features.row(row).map(Double.init)
             let shape = network.input
             let input = (0..<shape.rows).map { Array(values[$0 * shape.columns..<($0 + 1) * shape.columns]) }
-            let output = run(network.layers, input).flatMap { $0 }
+            let ids = data.identifiers.map { Array($0.values[row * $0.columns..<(row + 1) * $0.columns]) } ?? []
+            let output = run(network.layers, input, ids).flatMap { $0 }
             total += Double(data.weights?[row] ?? 1) * loss(output, data, row, smoothing)
+        }
+        return total / Double(data.rows)
+    }
+
+    /// Each row's second vector is to be found by the first among those of all rows.
+    private func retrievalLoss(_ data: NetworkData, _ temperature: Double) -> Double {
+        let outputs = (0..<data.rows).map { row in
+            let ids = data.identifiers.map { Array($0.values[row * $0.columns..<(row + 1) * $0.columns]) } ?? []
+            return run(network.layers, [data.features.row(row).map(Double.init)], ids)[0]
+        }
+        let d = outputs[0].count / 2
+        var total = 0.0
+        for row in 0..<data.rows {
+            var scores: [Double] = []
+            for other in 0..<data.rows {
+                var product = 0.0
+                for k in 0..<d { product += outputs[row][k] * outputs[other][d + k] }
+                scores.append(product / temperature + Double(data.targets[other]))
+            }
+            let top = scores.max()!
+            total += top + log(scores.reduce(0) { $0 + exp($1 - top) }) - scores[row]
         }
         return total / Double(data.rows)
     }
@@ -44,6 +67,7 @@ struct ReferenceNetwork {
                 let distance = abs($1.0 - $1.1)
                 return $0 + (distance <= delta ? distance * distance / 2 : delta * (distance - delta / 2))
             }
+        case .retrieval: preconditionFailure("a loss of batches, not of rows")
         case .classes:
             let top = x.max()!
             let logSum = top + log(x.reduce(0) { $0 + exp($1 - top) })
@@ -54,9 +78,11 @@ struct ReferenceNetwork {
         }
     }
 
-    func run(_ layers: [ResolvedLayer], _ input: Table) -> Table { layers.reduce(input) { run($1, $0) } }
+    func run(_ layers: [ResolvedLayer], _ input: Table, _ ids: [Int32] = []) -> Table {
+        layers.reduce(input) { run($1, $0, ids) }
+    }
 
-    private func run(_ layer: ResolvedLayer, _ x: Table) -> Table {
+    private func run(_ layer: ResolvedLayer, _ x: Table, _ ids: [Int32]) -> Table {
         switch layer.specification {
         case .dense(let units, _):
             let w = weights["\(layer.name).weight"]!
@@ -78,10 +104,96 @@ struct ReferenceNetwork {
                 let inverse = 1 / (variance + Double(epsilon)).squareRoot()
                 return row.indices.map { (row[$0] - mean) * inverse * gain[$0] + bias[$0] }
             }
+        case .sequence(let own): return sequence(own, layer.name, x)
         case .residual:
-            let inner = run(layer.children, x)
+            let inner = run(layer.children, x, ids)
             return zip(x, inner).map { zip($0, $1).map { $0 + $1 } }
+        case .embedding(let tables, let units, let arrangement):
+            var vectors: [[Double]] = []
+            for (index, table) in tables.enumerated() {
+                let weight = weights["\(layer.name).\(index).weight"]!
+                let present = ids[table.column..<table.column + table.count].filter { $0 >= 0 }.map(Int.init)
+                let scale = table.averages ? 1 / Double(max(present.count, 1)) : 1
+                var sum = [Double](repeating: 0, count: units)
+                for id in present {
+                    for unit in 0..<units { sum[unit] += weight[id * units + unit] * scale }
+                }
+                vectors.append(sum)
+            }
+            if arrangement == .sum {
+                var total = [Double](repeating: 0, count: units)
+                for vector in vectors { for unit in 0..<units { total[unit] += vector[unit] } }
+                return [total]
+            }
+            return [(arrangement == .append ? x[0] : []) + vectors.flatMap { $0 }]
+        case .flatten: return [x.flatMap { $0 }]
+        case .globalMean:
+            return [x[0].indices.map { column in x.reduce(0) { $0 + $1[column] } / Double(x.count) }]
+        case .convolution(let channels, let height, let width, let stride, let padding):
+            let (weight, bias) = (weights["\(layer.name).weight"]!, weights["\(layer.name).bias"]!)
+            return slide(layer, x, height, width, stride, padding) { window in
+                (0..<channels).map { channel in
+                    var sum = bias[channel]
+                    for (tap, pixel) in window {
+                        for (c, value) in pixel.enumerated() {
+                            sum += weight[(channel * height * width + tap) * pixel.count + c] * value
+                        }
+                    }
+                    return sum
+                }
+            }
+        case .pooling(let averages, let height, let width, let stride):
+            return slide(layer, x, height, width, stride, 0) { window in
+                window[0].pixel.indices.map { c in
+                    let values = window.map { $0.pixel[c] }
+                    return averages ? values.reduce(0, +) / Double(values.count) : values.max()!
+                }
+            }
+        case .concatenation:
+            let parts = layer.branches.map { run($0, x, ids) }
+            return parts[0].indices.map { row in parts.flatMap { $0[row] } }
+        case .sum:
+            let parts = layer.branches.map { run($0, x, ids) }
+            var result = parts[0]
+            for part in parts.dropFirst() { result = zip(result, part).map { zip($0, $1).map { $0 + $1 } } }
+            return result
+        case .interaction(let units):
+            let row = x[0]
+            var products: [Double] = []
+            for a in 0..<row.count / units {
+                for b in 0..<a {
+                    var product = 0.0
+                    for j in 0..<units { product += row[a * units + j] * row[b * units + j] }
+                    products.append(product)
+                }
+            }
+            return [Array(row[..<units]) + products]
         }
+    }
+
+    /// What `body` makes of the pixels of every place of a window.
+    private func slide(
+        _ layer: ResolvedLayer, _ x: Table, _ height: Int, _ width: Int, _ stride: Int, _ padding: Int,
+        _ body: ([(tap: Int, pixel: [Double])]) -> [Double]
+    ) -> Table {
+        let columns = layer.input.width ?? x.count
+        let rows = x.count / columns
+        let above = rows == 1 && height == 1 ? 0 : padding
+        var result: Table = []
+        for y in 0...(rows + 2 * above - height) / stride {
+            for left in 0...(columns + 2 * padding - width) / stride {
+                var window: [(tap: Int, pixel: [Double])] = []
+                for v in 0..<height {
+                    for u in 0..<width {
+                        let (row, column) = (y * stride - above + v, left * stride - padding + u)
+                        guard (0..<rows).contains(row), (0..<columns).contains(column) else { continue }
+                        window.append((v * width + u, x[row * columns + column]))
+                    }
+                }
+                result.append(body(window))
+            }
+        }
+        return result
     }
 
     static func activate(_ x: Double, _ name: ActivationName) -> Double {
@@ -120,17 +232,20 @@ struct ReferenceNetwork {
 
 /// Random rows with what an objective needs.
 func networkData(
-    rows: Int, columns: Int, outputs: Int, objective: NetworkObjective, weighted: Bool = false, seed: UInt64 = 9
+    rows: Int, columns: Int, outputs: Int, objective: NetworkObjective, weighted: Bool = false, seed: UInt64 = 9,
+    identifiers: IdentifierRows? = nil
 ) -> NetworkData {
     let features = randomTable(rows, columns, scale: 1, seed: seed)
     let random = Philox(seed: seed, stream: 77)
     let labels = (0..<rows).map { Int32(random.integer(UInt64($0), below: max(outputs, 2))) }
     let weights = weighted ? (0..<rows).map { random.uniform(UInt64(5000 + $0)) + 0.5 } : nil
     switch objective {
-    case .classes: return NetworkData(features: features, labels: labels, weights: weights)
-    case .binary: return NetworkData(features: features, targets: labels.map(Float.init), weights: weights)
-    case .squared, .huber:
+    case .classes: return NetworkData(features: features, identifiers: identifiers, labels: labels, weights: weights)
+    case .binary:
+        return NetworkData(
+            features: features, identifiers: identifiers, targets: labels.map(Float.init), weights: weights)
+    case .squared, .huber, .retrieval:
         let targets = (0..<rows * outputs).map { 4 * random.uniform(UInt64(9000 + $0)) - 2 }
-        return NetworkData(features: features, targets: targets, weights: weights)
+        return NetworkData(features: features, identifiers: identifiers, targets: targets, weights: weights)
     }
 }

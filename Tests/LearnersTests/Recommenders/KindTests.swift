@@ -29,6 +29,21 @@ import Testing
             pairs.iterations = 60
             all.append(PairwiseLearner(pairs))
         }
+        for architecture in SequenceArchitecture.allCases {
+            var sequence = SequenceOptions(architecture)
+            sequence.factors = 16
+            sequence.length = 20
+            sequence.hidden = 16
+            sequence.layers = 1
+            sequence.epochs = 30
+            sequence.batchSize = 32
+            sequence.learningRate = 0.01
+            all.append(SequenceLearner(sequence))
+        }
+        var towers = TwoTowerOptions()
+        (towers.factors, towers.embedding, towers.hidden) = (8, 8, [16])
+        (towers.epochs, towers.batchSize, towers.learningRate) = (12, 128, 0.01)
+        all.append(TwoTowerLearner(towers))
         if let hybrid = try? HybridLearner([all[0], all[1], all[3]], seed: 7) { all.append(hybrid) }
         for rule in PopularityRule.allCases {
             var popularity = PopularityOptions()

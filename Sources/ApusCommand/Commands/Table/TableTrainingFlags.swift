@@ -41,8 +41,11 @@ struct TableTrainingFlags: ParsableArguments {
     /// - Parameters:
     ///   - columns: the only columns to learn from; all when nil.
     ///   - scaling: how the default preprocessing scales numbers; nil for the learner's usual way.
+    ///   - watched: a table whose rows the learner watches its progress on.
+    ///   - finish: called with the result, before it is reported.
     func run(
-        _ configured: any SupervisedLearner, columns: [String]? = nil, scaling: NumberScaling? = nil
+        _ configured: any SupervisedLearner, columns: [String]? = nil, scaling: NumberScaling? = nil,
+        watched: String? = nil, finish: (TableTrainingResult) throws -> Void = { _ in }
     ) throws {
         MemoryMeter.start()
         let started = monotonicSeconds()
@@ -61,6 +64,7 @@ struct TableTrainingFlags: ParsableArguments {
         }
         let supervised = try SupervisedTable(table, roles: target.roles, kinds: type(of: learner).tasks)
         for note in supervised.notes { global.remark(note) }
+        try NetworkSession.current?.begin(table: supervised.fingerprint)
         let loaded = monotonicSeconds()
         var options = TableTrainingOptions(
             pipeline: try preparation.pipeline(learner, seed: seed, scaling: scaling))
@@ -73,9 +77,15 @@ struct TableTrainingFlags: ParsableArguments {
         options.arguments = Array(CommandLine.arguments.dropFirst())
         let context = LearningContext(
             stream: try device.makeStream(), threads: global.threads, progress: progress.handler)
+        if let watched {
+            context.watched = try SupervisedTable(
+                try TableFlags.read(watched, try data.options(global), global, progress), roles: target.roles,
+                kinds: [supervised.task.kind], task: supervised.task)
+        }
         let result = try TableTraining.train(supervised, options: options, context: context)
         ProgressDisplay.clearLine()
         for note in result.model.pipeline.recipe.notes { global.remark(note) }
+        try finish(result)
         if let output { try result.model.save(to: output) }
         TableTrainingReport(
             result: result, output: output, device: device, global: global, loadSeconds: loaded - started,

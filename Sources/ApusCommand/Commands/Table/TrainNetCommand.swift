@@ -4,7 +4,7 @@ import Learners
 import Tables
 
 /// `apus train net`
-struct TrainNetCommand: ParsableCommand {
+struct TrainNetCommand: NetworkTrainingCommand {
     static let configuration = CommandConfiguration(
         commandName: "net", abstract: "Train a neural network: classes or a number from columns.",
         discussion: """
@@ -17,158 +17,29 @@ struct TrainNetCommand: ParsableCommand {
     var hidden = "64,64"
     @Option(help: "A file with the layers, YAML, in place of --hidden, --activation, --dropout and --layer-norm.")
     var architecture: String?
-    @Option(help: "relu, gelu, silu, sigmoid or tanh.")
-    var activation = ActivationName.relu
-    @Option(help: "Share of the units that each step leaves out.")
-    var dropout: Float = 0
-    @Flag(name: .customLong("layer-norm"), help: "Normalize the hidden layers.")
-    var layerNorm = false
-    @Option(help: "sgd, adam, adamw or adagrad.")
-    var optimizer = NetworkOptimizer.adam
-    @Option(name: .customLong("learning-rate"), help: "Above 0 (default: 0.001, or 0.01 for sgd and adagrad).")
-    var learningRate: Float?
-    @Option(help: "Passes over the rows.")
-    var epochs = NetworkLearner().epochs
     @Option(name: .customLong("batch-size"), help: "Rows of a step.")
     var batchSize = NetworkLearner().batchSize
-    @Option(help: "Share of the training rows whose loss is watched; 0 for none.")
-    var validation = NetworkLearner().validation
-    @Option(help: "Stop after so many epochs without a lower validation loss, and keep the best; 0 for never.")
-    var patience = 0
-    @Option(help: "How the learning rate changes: constant, step or cosine.")
-    var schedule = LearningRateSchedule.constant
-    @Option(name: .customLong("warm-up-steps"), help: "Steps in which the learning rate rises from 0.")
-    var warmUpSteps = 0
-    @Option(help: "Of sgd.")
-    var momentum = NetworkLearner().momentum
-    @Option(name: .customLong("weight-decay"), help: "Of adamw.")
-    var weightDecay = NetworkLearner().weightDecay
-    @Option(help: "Penalty on absolute values of the weights.")
-    var l1: Float = 0
-    @Option(help: "Penalty on squares of the weights.")
-    var l2: Float = 0
-    @Option(name: .customLong("clip-norm"), help: "Largest norm of a gradient; 0 for no limit.")
-    var clipNorm: Float = 0
-    @Option(name: .customLong("label-smoothing"), help: "Part of a label that is spread over all classes.")
-    var labelSmoothing: Float = 0
-    @Option(help: "For numbers: errors beyond so many standard deviations count linearly; 0 for none.")
-    var huber: Float = 0
     @Option(help: "Batches whose gradients make one step.")
     var accumulate = 1
-    @Option(help: "Columns to learn from, separated by commas (default: all but the target).")
-    var features: String?
-    @Option(help: "How numbers are scaled: standard, min-max, robust or none.")
-    var scale = NumberScaling.standard
-    @Option(help: "Where the state goes on Ctrl-C (default: the output and .checkpoint).")
-    var checkpoint: String?
-    @Option(name: .customLong("checkpoint-every"), help: "Save the state every so many epochs, too.")
-    var checkpointEvery: Int?
+    @OptionGroup var network: NetworkFlags
+    @OptionGroup var columns: NetworkColumnFlags
     @OptionGroup var training: TableTrainingFlags
 
-    func validate() throws {
-        if let checkpointEvery, checkpointEvery < 1 { throw ValidationError("--checkpoint-every must be 1 or more") }
-        _ = try units()
-    }
+    func validate() throws { _ = try NetworkFlags.units(hidden, "--hidden") }
 
-    private func units() throws -> [Int] {
-        if hidden == "none" || hidden.isEmpty { return [] }
-        return try hidden.split(separator: ",", omittingEmptySubsequences: false).map {
-            guard let units = Int($0), units >= 1 else {
-                throw ValidationError("--hidden expects numbers of units such as 64,64, not `\(hidden)`")
-            }
-            return units
-        }
-    }
-
-    private func learner() throws -> NetworkLearner {
+    func learner() throws -> NetworkLearner {
         var learner = NetworkLearner()
-        learner.hidden = try units()
+        learner.hidden = try NetworkFlags.units(hidden, "--hidden")
         if let architecture {
             // Named with its file when something is wrong with it.
             _ = try ArchitectureFile.layers(architecture)
             learner.architecture = try ArchitectureFile.text(architecture)
         }
-        learner.activation = activation
-        learner.dropout = dropout
-        learner.layerNorm = layerNorm
-        learner.optimizer = optimizer
-        learner.learningRate = learningRate
-        learner.epochs = epochs
         learner.batchSize = batchSize
-        learner.validation = validation
-        learner.patience = patience
-        learner.schedule = schedule
-        learner.warmUpSteps = warmUpSteps
-        learner.momentum = momentum
-        learner.weightDecay = weightDecay
-        learner.l1 = l1
-        learner.l2 = l2
-        learner.clipNorm = clipNorm
-        learner.labelSmoothing = labelSmoothing
-        learner.huber = huber
         learner.accumulate = accumulate
+        network.fill(&learner)
         return learner
     }
 
     func run() throws { try run(resuming: nil, arguments: Array(CommandLine.arguments.dropFirst())) }
-
-    /// Trains, from the start or from a checkpoint.
-    func run(resuming state: NetworkCheckpoint?, arguments: [String]) throws {
-        let path = checkpoint ?? training.output.map { $0 + ".checkpoint" }
-        let session = NetworkSession(
-            resuming: state, request: ["arguments": arguments.joined(separator: "\u{1F}")],
-            saved: checkpointEvery.flatMap { every in path.map { ($0, every) } })
-        let columns = features.map { $0.split(separator: ",").map(String.init) }
-        do {
-            try NetworkSession.$current.withValue(session) {
-                try training.run(try learner(), columns: columns, scaling: scale)
-            }
-        } catch is CancellationError {
-            guard let last = session.lastCheckpoint, let path else { throw CancellationError() }
-            ProgressDisplay.clearLine()
-            try last.save(to: path)
-            throw Failure.Interrupted(
-                message: "interrupted after \(last.history.epochs) epochs; "
-                    + "`apus resume --checkpoint \(path)` goes on from there")
-        } catch let divergence as DivergedNetworkTraining {
-            ProgressDisplay.clearLine()
-            guard let last = session.lastCheckpoint, let path else { throw divergence }
-            try last.save(to: path)
-            throw DataError("\(divergence); it is saved as \(path)")
-        }
-        if state != nil, !session.wasUsed {
-            throw DataError("the rows to train on are not those of the checkpoint; nothing of it was used")
-        }
-        if let path { OutputFolder.removeFile(path) }
-    }
-}
-
-extension ActivationName: ExpressibleByArgument {}
-extension NetworkOptimizer: ExpressibleByArgument {}
-extension LearningRateSchedule: ExpressibleByArgument {}
-
-/// How the default preprocessing scales numbers.
-enum NumberScaling: String, ExpressibleByArgument, CaseIterable {
-    case standard
-    case minMax = "min-max"
-    case robust
-    case none
-
-    /// A recipe with its steps of scaling changed, or left out.
-    func applied(to recipe: Recipe) -> Recipe {
-        var steps: [RecipeStep] = []
-        for step in recipe.steps {
-            guard case .scale(let columns, _) = step else {
-                steps.append(step)
-                continue
-            }
-            switch self {
-            case .standard: steps.append(.scale(columns, .standard))
-            case .minMax: steps.append(.scale(columns, .minMax))
-            case .robust: steps.append(.scale(columns, .robust))
-            case .none: break
-            }
-        }
-        return Recipe(steps)
-    }
 }

@@ -9,6 +9,7 @@ final class BatchProgram {
     private let head: LossHead
     private let plan: Plan
     private let objective: NetworkObjective
+    private let identifiers: [IdentifierBatch]
     let output: LayerFlow
 
     /// - Parameters:
@@ -30,6 +31,7 @@ final class BatchProgram {
             stream: stream, parameters: parameters, batch: rows, training: optimizer != nil || backward,
             dropsOut: optimizer != nil, seed: seed,
             step: step)
+        if let optimizer { compiler.precision = optimizer.options.precision }
         let gathered = try stream.allocate(rows: rows, columns: features.columns)
         // The data need no gradient.
         let input = LayerFlow(
@@ -41,13 +43,20 @@ final class BatchProgram {
             scale: 1 / Float(rows), stream: stream)
         self.output = output
         self.head = head
+        identifiers = compiler.identifiers
         plan = try stream.record { stream throws(ComputeError) in
-            try stream.gather(features, rows: indices, into: gathered)
+            if features.columns > 0 { try stream.gather(features, rows: indices, into: gathered) }
             try compiler.runForward(stream)
             try head.run(stream)
             try stream.addToTotal(head.losses, total)
             if optimizer != nil || backward { try compiler.runBackward(stream) }
-            guard let optimizer else { return }
+            guard let optimizer else {
+                if backward {
+                    for update in compiler.updates { try update.run(.add, controls: nil, stream) }
+                }
+                return
+            }
+            try optimizer.step(compiler.updates, stream)
             if optimizer.accumulated == nil {
                 try optimizer.step(stream)
             } else {
@@ -59,6 +68,9 @@ final class BatchProgram {
     /// Uploads what a batch is and enqueues its work.
     func run(_ batch: ArraySlice<Int32>, of data: NetworkData, _ stream: Compute.Stream) throws(ComputeError) {
         try stream.upload(Array(batch), to: indices)
+        if let all = data.identifiers {
+            for part in identifiers { try part.upload(batch, of: all, stream) }
+        }
         if let labels = head.labels { try stream.upload(batch.map { data.labels[Int($0)] }, to: labels) }
         if let targets = head.targets {
             let columns = targets.columns
@@ -83,63 +95,5 @@ extension LayerFlow {
         return LayerFlow(
             value: value.window(rows: batch, columns: columns),
             gradient: gradient?.window(rows: batch, columns: columns), shape: LayerShape(columns: columns))
-    }
-}
-
-/// A network ready to predict on a device.
-public final class NetworkRunner {
-    private let stream: Compute.Stream
-    private let network: ResolvedNetwork
-    private let parameters: DeviceParameters
-    private let step: Matrix
-    private var programs: [Int: (input: Matrix, output: LayerFlow, plan: Plan)] = [:]
-
-    /// Rows that are predicted at once.
-    private static let batch = 1024
-
-    /// Throws ``ParameterError`` when the architecture does not fit together, ``ComputeError`` when the device fails.
-    public init(_ architecture: NetworkArchitecture, weights: NetworkWeights, stream: Compute.Stream) throws {
-        network = try architecture.resolved()
-        self.stream = stream
-        parameters = try DeviceParameters(weights, training: false, stream: stream)
-        step = try stream.upload([0] as [Int32])
-    }
-
-    /// What the last layer gives for every row of `features`: rows × outputs.
-    public func outputs(_ features: HostMatrix) throws -> HostMatrix {
-        guard features.columns == network.input.rows * network.input.columns else {
-            throw DataError(
-                "the rows have \(features.columns) columns, the first layer of the network expects \(network.input)")
-        }
-        let columns = network.output.rows * network.output.columns
-        let result = HostMatrix(rows: features.rows, columns: columns)
-        let table = try stream.wrap(features)
-        var row = 0
-        while row < features.rows {
-            let count = min(Self.batch, features.rows - row)
-            let program = try program(rows: count)
-            try stream.copy(table.rows(row..<row + count), to: program.input)
-            try stream.replay(program.plan)
-            let part = try stream.download(program.output.flattened(batch: count).value)
-            (result.storage.baseAddress + row * columns).update(
-                from: part.storage.baseAddress, count: count * columns)
-            row += count
-        }
-        return result
-    }
-
-    private func program(rows: Int) throws(ComputeError) -> (input: Matrix, output: LayerFlow, plan: Plan) {
-        if let present = programs[rows] { return present }
-        let compiler = LayerCompiler(
-            stream: stream, parameters: parameters, batch: rows, training: false, seed: 0, step: step)
-        let input = try stream.allocate(rows: rows, columns: network.input.rows * network.input.columns)
-        let output = try compiler.compile(
-            network.layers,
-            LayerFlow(
-                value: input.window(rows: rows * network.input.rows, columns: network.input.columns), gradient: nil,
-                shape: network.input))
-        let plan = try stream.record { stream throws(ComputeError) in try compiler.runForward(stream) }
-        programs[rows] = (input, output, plan)
-        return (input, output, plan)
     }
 }

@@ -7,21 +7,38 @@ extension LayerCompiler {
     func dense(_ layer: ResolvedLayer, _ input: LayerFlow, _ fused: Activation?) throws(ComputeError) -> LayerFlow {
         try product(
             input, weight: "\(layer.name).weight", bias: layer.parameters.count > 1 ? "\(layer.name).bias" : nil,
-            columns: layer.output.columns, fused)
+            columns: layer.output.columns, fused, layer: layer.name, inputGradient: input.gradient)
     }
 
-    /// A product with a weight of outputs × inputs.
+    /// A product with a weight of outputs × inputs, in 8 bits where the layer is.
+    ///
+    /// - Parameter inputGradient: where the gradient of the input goes; may be the input itself, which is then not needed
+    ///   any more.
     func product(
-        _ input: LayerFlow, weight: String, bias: String?, columns: Int, _ fused: Activation? = nil
+        _ input: LayerFlow, weight: String, bias: String?, columns: Int, _ fused: Activation? = nil,
+        layer: String, inputGradient: Matrix?
     ) throws(ComputeError) -> LayerFlow {
         var shape = input.shape
         shape.columns = columns
         let output = try flow(shape)
         let w = parameters.value(weight)
         let b = bias.map { parameters.value($0) }
+        productInputs.append((layer, input.value))
+        let precision = precision
+        if !training, let codes = quantized?[layer] {
+            let rounded = try stream.allocate(rows: input.value.rows, columns: codes.codes.columns, .int32)
+            add(forward: { stream throws(ComputeError) in
+                try stream.quantize(input.value, step: codes.step, into: rounded)
+                try stream.quantizedGemm(
+                    rounded, step: codes.step, codes.codes, scales: codes.scales, bias: b,
+                    activation: fused ?? .identity, into: output.value)
+            })
+            return output
+        }
         add(forward: { stream throws(ComputeError) in
             try stream.gemm(
-                input.value, w, transposeB: true, bias: b, activation: fused ?? .identity, into: output.value)
+                input.value, w, transposeB: true, bias: b, activation: fused ?? .identity, precision: precision,
+                into: output.value)
         })
         guard training, let gradient = output.gradient else { return output }
         let weightGradient = parameters.gradient(weight)
@@ -31,9 +48,9 @@ extension LayerCompiler {
                 try stream.activationGradient(
                     fused.function, values: output.value, outputGradient: gradient, into: gradient)
             }
-            try stream.gemm(gradient, transposeA: true, input.value, into: weightGradient)
+            try stream.gemm(gradient, transposeA: true, input.value, precision: precision, into: weightGradient)
             if let biasGradient { try stream.columnSums(gradient, into: biasGradient) }
-            if let inputGradient = input.gradient { try stream.gemm(gradient, w, into: inputGradient) }
+            if let inputGradient { try stream.gemm(gradient, w, precision: precision, into: inputGradient) }
         })
         return output
     }

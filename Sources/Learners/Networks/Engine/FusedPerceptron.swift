@@ -29,7 +29,9 @@ final class FusedPerceptron {
     ) throws(ComputeError) {
         guard stream.device.fusedOperations.contains(.perceptronSteps),
             stream.device.unsupportedOperations[.perceptronSteps] == nil, network.input.rows == 1,
-            options.clipNorm == nil, options.accumulate == 1, network.parameterCount <= Self.mostParameters,
+            network.identifiers == 0,
+            options.clipNorm == nil, options.bfloat16 != true, options.accumulate == 1,
+            network.parameterCount <= Self.mostParameters,
             network.parameterCount * options.batchSize <= Self.mostWork
         else { return nil }
         var layers: [PerceptronLayer] = []
@@ -50,6 +52,7 @@ final class FusedPerceptron {
             index += 1
         }
         guard layers.count <= PerceptronSteps.mostLayers else { return nil }
+        if case .retrieval = objective { return nil }
         self.layers = layers
         self.optimizer = optimizer
         self.options = options
@@ -58,7 +61,7 @@ final class FusedPerceptron {
         rows = data.rows
         switch objective {
         case .classes: loss = .classes(labels: try stream.upload(data.labels), smoothing: options.labelSmoothing)
-        case .binary, .squared, .huber:
+        case .binary, .squared, .huber, .retrieval:
             let function: ElementLossFunction =
                 switch objective {
                 case .binary: .logistic

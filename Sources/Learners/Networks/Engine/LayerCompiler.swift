@@ -31,7 +31,21 @@ final class LayerCompiler {
     private(set) var forward: [LayerStep] = []
     /// In the order of the layers; run backwards.
     private(set) var backward: [LayerStep] = []
+    /// What has to be uploaded of a batch's identifiers.
+    var identifiers: [IdentifierBatch] = []
+    /// Steps of tables, for after the backward pass.
+    var updates: [TableUpdate] = []
+    /// How products of dense layers and convolutions take their operands.
+    var precision = ProductPrecision.float32
+    /// Layers whose products are of 8-bit integers.
+    var quantized: DeviceQuantization?
+    /// Inputs of products by the name of their layer, where they are asked for.
+    var productInputs: [(layer: String, input: Matrix)] = []
     private var dropouts: UInt64 = 0
+    /// 1 × (batch · length), int32, for attention: rows whose number is below 0 are seen by none.
+    var padding: Matrix?
+    /// The probabilities of every attention, in the order of the layers.
+    var attentions: [Matrix] = []
 
     init(
         stream: Compute.Stream, parameters: DeviceParameters, batch: Int, training: Bool, dropsOut: Bool? = nil,
@@ -90,6 +104,13 @@ final class LayerCompiler {
                 index += 2
                 continue
             }
+            if case .convolution = layer.specification, index + 1 < layers.count,
+                case .activation(let name) = layers[index + 1].specification, let fused = name.fused
+            {
+                flow = try convolution(layer, flow, layer.grid!, fused)
+                index += 2
+                continue
+            }
             flow = try compile(layer, flow)
             index += 1
         }
@@ -103,6 +124,16 @@ final class LayerCompiler {
         case .dropout(let probability): return try dropout(probability, input)
         case .layerNorm(let epsilon): return try layerNorm(layer, input, epsilon)
         case .residual: return try residual(layer, input)
+        case .sequence(let sequenceLayer): return try sequence(sequenceLayer, layer.name, input)
+        case .embedding(let tables, let units, let arrangement):
+            return try embedding(layer, input, tables, units, arrangement)
+        case .concatenation: return try branches(layer, input, adding: false)
+        case .sum: return try branches(layer, input, adding: true)
+        case .interaction(let units): return try interaction(layer, input, units)
+        case .convolution: return try convolution(layer, input, layer.grid!, nil)
+        case .pooling(let averages, _, _, _): return try pooling(layer, input, layer.grid!, averages: averages)
+        case .globalMean: return try pooling(layer, input, layer.grid!, averages: true)
+        case .flatten: return input.flattened(batch: batch)
         }
     }
 

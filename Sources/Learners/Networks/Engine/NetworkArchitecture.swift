@@ -12,6 +12,24 @@ public indirect enum LayerSpecification: Codable, Sendable, Equatable {
     case layerNorm(epsilon: Float)
     /// What the layers make of x, plus x; they must keep its shape.
     case residual(layers: [LayerSpecification])
+    /// Works on the rows of a sequence together.
+    case sequence(SequenceLayer)
+    /// Vectors that the identifiers of an example have in tables, beside each other or added up.
+    case embedding(tables: [EmbeddingTable], units: Int, arrangement: EmbeddingArrangement)
+    /// What every branch makes of x, side by side.
+    case concatenation(branches: [[LayerSpecification]])
+    /// What every branch makes of x, added up.
+    case sum(branches: [[LayerSpecification]])
+    /// Products of every window of a picture with weights; `padding` pixels of 0 around it.
+    case convolution(channels: Int, height: Int, width: Int, stride: Int, padding: Int)
+    /// The largest value of every window of a picture, or the mean.
+    case pooling(averages: Bool, height: Int, width: Int, stride: Int)
+    /// The mean of each channel.
+    case globalMean
+    /// The rows of x one after the other, as one.
+    case flatten
+    /// x is vectors of `units` side by side: the first, and the products of all with each other (DLRM).
+    case interaction(units: Int)
 
     /// The word for it in messages and files.
     public var word: String {
@@ -21,6 +39,15 @@ public indirect enum LayerSpecification: Codable, Sendable, Equatable {
         case .dropout: "dropout"
         case .layerNorm: "layer-norm"
         case .residual: "residual"
+        case .sequence(let layer): layer.word
+        case .embedding: "embedding"
+        case .concatenation: "concatenation"
+        case .sum: "sum"
+        case .interaction: "interaction"
+        case .convolution: "convolution"
+        case .pooling(let averages, _, _, _): averages ? "mean-pool" : "max-pool"
+        case .globalMean: "global-mean"
+        case .flatten: "flatten"
         }
     }
 }
@@ -30,29 +57,72 @@ public enum ActivationName: String, Codable, Sendable, CaseIterable {
     case relu, gelu, silu, sigmoid, tanh
 }
 
+/// A table of vectors, and which identifiers of an example look their vectors up in it.
+public struct EmbeddingTable: Codable, Sendable, Equatable {
+    /// Number of vectors.
+    public var rows: Int
+    /// The first column of the identifiers.
+    public var column: Int
+    /// How many columns, one after the other, make one bag; identifiers below 0 are none.
+    public var count: Int
+    /// Whether a bag is the mean of its vectors; else their sum.
+    public var averages: Bool
+
+    public init(rows: Int, column: Int, count: Int = 1, averages: Bool = false) {
+        self.rows = rows
+        self.column = column
+        self.count = count
+        self.averages = averages
+    }
+}
+
+/// How the vectors of an example are put together.
+public enum EmbeddingArrangement: String, Codable, Sendable {
+    /// Side by side, behind x.
+    case append
+    /// Side by side, in the place of x.
+    case replace
+    /// Added up, in the place of x.
+    case sum
+}
+
 /// What flows between two layers, for one example of a batch.
 public struct LayerShape: Codable, Sendable, Equatable, CustomStringConvertible {
-    /// Rows of the matrix for one example: 1, or the length of a sequence.
+    /// Rows of the matrix for one example: 1, the length of a sequence, or the pixels of a picture, row by row.
     public var rows: Int
-    /// Columns of the matrix.
+    /// Columns of the matrix: of a picture, its channels.
     public var columns: Int
+    /// Pixels in a row of a picture; nil for what is none.
+    public var width: Int?
 
     public init(rows: Int = 1, columns: Int) {
         self.rows = rows
         self.columns = columns
     }
 
-    public var description: String { rows == 1 ? "\(columns)" : "\(rows) × \(columns)" }
+    /// A picture.
+    public init(height: Int, width: Int, channels: Int) {
+        self.init(rows: height * width, columns: channels)
+        self.width = width
+    }
+
+    public var description: String {
+        if let width, width > 0 { return "\(rows / width) × \(width) × \(columns)" }
+        return rows == 1 ? "\(columns)" : "\(rows) × \(columns)"
+    }
 }
 
 /// A network: what goes in, and its layers.
 public struct NetworkArchitecture: Codable, Sendable, Equatable {
     public var input: LayerShape
     public var layers: [LayerSpecification]
+    /// Identifiers that an example has beside its numbers; nil for none.
+    public var identifiers: Int?
 
-    public init(input: LayerShape, layers: [LayerSpecification]) {
+    public init(input: LayerShape, layers: [LayerSpecification], identifiers: Int? = nil) {
         self.input = input
         self.layers = layers
+        self.identifiers = identifiers
     }
 
     /// A multilayer perceptron: dense layers of the given widths with an activation, and dropout after each when its
@@ -75,17 +145,21 @@ public struct NetworkArchitecture: Codable, Sendable, Equatable {
     /// Works out the shapes and parameters of all layers.
     /// Throws ``ParameterError`` that names the layer and both shapes where one does not fit.
     public func resolved() throws(ParameterError) -> ResolvedNetwork {
-        guard input.rows > 0, input.columns > 0 else {
+        let identifiers = identifiers ?? 0
+        guard input.rows > 0, input.columns >= 0, identifiers >= 0, input.columns + identifiers > 0 else {
             throw ParameterError("input", "a network needs at least one input, not \(input)")
         }
-        let (layers, output) = try ResolvedLayer.resolve(self.layers, input: input, prefix: "")
-        return ResolvedNetwork(input: input, layers: layers, output: output)
+        let (layers, output) = try ResolvedLayer.resolve(
+            self.layers, input: input, prefix: "", identifiers: identifiers)
+        return ResolvedNetwork(input: input, identifiers: identifiers, layers: layers, output: output)
     }
 }
 
 /// A network whose shapes are known.
 public struct ResolvedNetwork: Sendable {
     public let input: LayerShape
+    /// Identifiers of an example.
+    public let identifiers: Int
     public let layers: [ResolvedLayer]
     public let output: LayerShape
 
@@ -94,85 +168,4 @@ public struct ResolvedNetwork: Sendable {
 
     /// Number of parameters.
     public var parameterCount: Int { parameters.reduce(0) { $0 + $1.count } }
-}
-
-/// A layer with its shapes and parameters.
-public struct ResolvedLayer: Sendable {
-    public let specification: LayerSpecification
-    /// Its place, as a PyTorch `nn.Sequential` numbers its modules: `0`, `3.1`.
-    public let name: String
-    public let input: LayerShape
-    public let output: LayerShape
-    /// Its own parameters.
-    public let parameters: [ParameterDescription]
-    /// The layers inside of it.
-    public let children: [ResolvedLayer]
-
-    /// Its own parameters and those of the layers inside of it.
-    public var allParameters: [ParameterDescription] { parameters + children.flatMap(\.allParameters) }
-
-    /// Floating-point operations of a forward pass for one example, products only.
-    public var operations: Int {
-        let own =
-            switch specification {
-            case .dense(let units, _): 2 * input.rows * input.columns * units
-            default: 0
-            }
-        return own + children.reduce(0) { $0 + $1.operations }
-    }
-
-    static func resolve(
-        _ layers: [LayerSpecification], input: LayerShape, prefix: String
-    ) throws(ParameterError) -> ([ResolvedLayer], LayerShape) {
-        var shape = input
-        var resolved: [ResolvedLayer] = []
-        for (index, layer) in layers.enumerated() {
-            let next = try resolve(layer, input: shape, name: "\(prefix)\(index)")
-            resolved.append(next)
-            shape = next.output
-        }
-        return (resolved, shape)
-    }
-
-    private static func resolve(
-        _ layer: LayerSpecification, input: LayerShape, name: String
-    ) throws(ParameterError) -> ResolvedLayer {
-        let place = "layer \(name) (\(layer.word))"
-        var output = input
-        var parameters: [ParameterDescription] = []
-        var children: [ResolvedLayer] = []
-        switch layer {
-        case .dense(let units, let bias):
-            guard units > 0, units <= 1 << 24 else {
-                throw ParameterError(place, "units must be 1 or more, not \(units)")
-            }
-            output.columns = units
-            parameters.append(
-                ParameterDescription(
-                    name: "\(name).weight", shape: [units, input.columns],
-                    start: .glorot(inputs: input.columns, outputs: units)))
-            if bias {
-                parameters.append(ParameterDescription(name: "\(name).bias", shape: [units], start: .constant(0)))
-            }
-        case .activation: break
-        case .dropout(let probability):
-            guard probability >= 0, probability < 1 else {
-                throw ParameterError(place, "the probability must be at least 0 and below 1, not \(probability)")
-            }
-        case .layerNorm(let epsilon):
-            guard epsilon > 0 else { throw ParameterError(place, "epsilon must be above 0, not \(epsilon)") }
-            parameters = [
-                ParameterDescription(name: "\(name).weight", shape: [input.columns], start: .constant(1)),
-                ParameterDescription(name: "\(name).bias", shape: [input.columns], start: .constant(0)),
-            ]
-        case .residual(let layers):
-            guard !layers.isEmpty else { throw ParameterError(place, "a residual needs layers inside of it") }
-            (children, output) = try resolve(layers, input: input, prefix: "\(name).")
-            guard output == input else {
-                throw ParameterError(place, "its layers turn \(input) into \(output); a residual needs them alike")
-            }
-        }
-        return ResolvedLayer(
-            specification: layer, name: name, input: input, output: output, parameters: parameters, children: children)
-    }
 }

@@ -60,6 +60,9 @@ public struct NetworkCheckpoint: Sendable {
         writer.add("state.values", shape: [state.values.columns], state.values.storage)
         if let first = state.first { writer.add("state.first", shape: [first.columns], first.storage) }
         if let second = state.second { writer.add("state.second", shape: [second.columns], second.storage) }
+        for (index, matrix) in state.others.enumerated() {
+            writer.add("state.other.\(index)", shape: [matrix.rows, matrix.columns], matrix.storage)
+        }
         writer.add("state.total", shape: [2], HostBuffer(total))
         best?.write(to: &writer, prefix: "best.")
         try writer.write(to: path)
@@ -81,6 +84,13 @@ public struct NetworkCheckpoint: Sendable {
         guard let values = try vector("state.values") else {
             throw DataError("the checkpoint has no state", file: path)
         }
+        var others: [HostMatrix] = []
+        while let tensor = file.tensor("state.other.\(others.count)"), tensor.shape.count == 2 {
+            others.append(
+                HostMatrix(
+                    rows: tensor.shape[0], columns: tensor.shape[1],
+                    storage: try file.floats("state.other.\(others.count)", shape: tensor.shape)))
+        }
         let hasBest = parameters.first.map { file.tensor("best." + $0.name) != nil } ?? false
         self.init(
             request: try file.decode("request"), architecture: architecture, objective: try file.decode("objective"),
@@ -88,7 +98,7 @@ public struct NetworkCheckpoint: Sendable {
             total: try file.floats("state.total", shape: [2]).array,
             state: OptimizerSnapshot(
                 values: values, first: try vector("state.first"), second: try vector("state.second"),
-                steps: place.steps),
+                others: others, steps: place.steps),
             best: hasBest ? try NetworkWeights(parameters, file: file, prefix: "best.") : nil,
             fingerprint: place.fingerprint)
     }

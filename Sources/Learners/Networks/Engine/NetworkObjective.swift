@@ -11,6 +11,9 @@ public enum NetworkObjective: Codable, Sendable, Equatable {
     case squared
     /// Outputs that are numbers; Huber's loss.
     case huber(delta: Float)
+    /// Two vectors side by side: the second of a row is to be found by the first among those of the batch, by products
+    /// over a temperature; softmax cross-entropy. Targets are added to the scores of each row's second vector.
+    case retrieval(temperature: Float)
 
     /// Whether targets are labels.
     var hasLabels: Bool { self == .classes }
@@ -28,6 +31,10 @@ final class LossHead {
     /// 1 × rows
     let losses: Matrix
     private let gradient: Matrix
+    /// rows × rows, for retrieval.
+    private let scores: Matrix?
+    /// 1 × rows, int32: each row's own place.
+    private let places: Matrix?
     private let objective: NetworkObjective
     private let smoothing: Float
     private let scale: Float
@@ -42,7 +49,14 @@ final class LossHead {
         self.smoothing = smoothing
         self.scale = scale
         let rows = output.value.rows
-        targets = objective.hasLabels ? nil : try stream.allocate(rows: rows, columns: output.value.columns)
+        if case .retrieval = objective {
+            targets = try stream.allocate(rows: rows, columns: 1)
+            scores = try stream.allocate(rows: rows, columns: rows)
+            places = try stream.upload((0..<Int32(rows)).map { $0 })
+        } else {
+            targets = objective.hasLabels ? nil : try stream.allocate(rows: rows, columns: output.value.columns)
+            (scores, places) = (nil, nil)
+        }
         labels = objective.hasLabels ? try stream.allocate(rows: 1, columns: rows, .int32) : nil
         weights = weighted ? try stream.allocate(rows: 1, columns: rows) : nil
         losses = try stream.allocate(rows: 1, columns: rows)
@@ -64,9 +78,23 @@ final class LossHead {
         case .binary: function = .logistic
         case .squared: function = .squared
         case .huber(let delta): function = .huber(delta: delta)
+        case .retrieval(let temperature): return try retrieve(1 / temperature, stream)
         }
         try stream.elementLoss(
             function, output.value, targets: targets, weights: weights, scale: scale, gradient: gradient,
             losses: losses)
+    }
+
+    /// Scores of every row's first vector with every second one, their loss, and the gradients of both.
+    private func retrieve(_ factor: Float, _ stream: Compute.Stream) throws(ComputeError) {
+        let (scores, rows, d) = (scores!, output.value.rows, output.value.columns / 2)
+        let (first, second) = (output.value.columns(0..<d), output.value.columns(d..<2 * d))
+        try stream.gemm(
+            first, second, transposeB: true, alpha: factor, bias: targets!.window(rows: 1, columns: rows), into: scores)
+        try stream.softmaxCrossEntropy(
+            scores, labels: places!, weights: weights, smoothing: smoothing, scale: scale, gradient: scores,
+            losses: losses)
+        try stream.gemm(scores, second, alpha: factor, into: gradient.columns(0..<d))
+        try stream.gemm(scores, transposeA: true, first, alpha: factor, into: gradient.columns(d..<2 * d))
     }
 }

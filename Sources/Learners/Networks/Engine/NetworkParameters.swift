@@ -9,7 +9,19 @@ public struct ParameterDescription: Codable, Sendable, Equatable {
         case glorot(inputs: Int, outputs: Int)
         /// Normal with a standard deviation.
         case normal(deviation: Float)
+        /// Uniform on ±bound.
+        case uniform(bound: Float)
         case constant(Float)
+    }
+
+    /// How it changes while training.
+    public enum Role: Codable, Sendable, Equatable {
+        /// By the gradient, all of it in every step.
+        case trained
+        /// A table of a layer, of which a step changes the rows that its batch names.
+        case table(layer: String)
+        /// By the values that pass through, not by a gradient.
+        case statistic
     }
 
     /// The name that a PyTorch `state_dict` of the same network has for it.
@@ -17,11 +29,13 @@ public struct ParameterDescription: Codable, Sendable, Equatable {
     /// Extents, the slowest first.
     public let shape: [Int]
     public let start: Start
+    public let role: Role
 
-    public init(name: String, shape: [Int], start: Start) {
+    public init(name: String, shape: [Int], start: Start, role: Role = .trained) {
         self.name = name
         self.shape = shape
         self.start = start
+        self.role = role
     }
 
     /// Number of elements.
@@ -59,6 +73,7 @@ public struct NetworkWeights: Sendable {
                         buffer[place] = bound * (2 * random.uniform(UInt64(place)) - 1)
                     case .normal(let deviation):
                         buffer[place] = deviation * Float(random.normal(UInt64(place)))
+                    case .uniform(let bound): buffer[place] = bound * (2 * random.uniform(UInt64(place)) - 1)
                     case .constant(let value): buffer[place] = value
                     }
                 }
@@ -93,87 +108,4 @@ enum NetworkRandom {
     static let dropout: UInt64 = 0x4E45_5402_0000_0000
     static let sampling: UInt64 = 0x4E45_5403_0000_0000
     static let split: UInt64 = 0x4E45_5404_0000_0000
-}
-
-/// The parameters of a network on a device, with their gradients, each in one vector, so that an optimizer's step is
-/// one launch however many layers there are.
-public final class DeviceParameters {
-    public let descriptions: [ParameterDescription]
-    /// 1 × all, with gaps that hold 0.
-    let values: Matrix
-    /// As `values`; nil where nothing is trained.
-    let gradients: Matrix?
-    private let offsets: [Int]
-    private let indices: [String: Int]
-
-    /// Parameters begin at multiples of this many elements.
-    private static let alignment = 16
-
-    init(_ weights: NetworkWeights, training: Bool, stream: Compute.Stream) throws(ComputeError) {
-        descriptions = weights.descriptions
-        var offsets: [Int] = []
-        var end = 0
-        for description in descriptions {
-            offsets.append(end)
-            end += (description.count + Self.alignment - 1) / Self.alignment * Self.alignment
-        }
-        self.offsets = offsets
-        indices = Dictionary(uniqueKeysWithValues: descriptions.enumerated().map { ($1.name, $0) })
-        values = try stream.allocate(rows: 1, columns: end)
-        gradients = training ? try stream.allocate(rows: 1, columns: end) : nil
-        try stream.fill(values, with: 0)
-        if let gradients { try stream.fill(gradients, with: 0) }
-        try load(weights, stream)
-    }
-
-    /// Number of elements, gaps included.
-    var count: Int { values.columns }
-
-    /// The matrix of a parameter.
-    func value(_ name: String) -> Matrix { window(values, indices[name]!) }
-
-    /// The gradient of a parameter.
-    func gradient(_ name: String) -> Matrix { window(gradients!, indices[name]!) }
-
-    private func window(_ vector: Matrix, _ index: Int) -> Matrix {
-        let description = descriptions[index]
-        return vector.window(offset: offsets[index], rows: description.rows, columns: description.columns)
-    }
-
-    /// Puts values of the host into the device's.
-    func load(_ weights: NetworkWeights, _ stream: Compute.Stream) throws(ComputeError) {
-        for (index, buffer) in weights.values.enumerated() {
-            try stream.upload(buffer.array, to: window(values, index))
-        }
-    }
-
-    /// The values as the host's.
-    func download(_ stream: Compute.Stream) throws(ComputeError) -> NetworkWeights {
-        try download(values, stream)
-    }
-
-    /// The gradients as values of the host.
-    func downloadGradients(_ stream: Compute.Stream) throws(ComputeError) -> NetworkWeights {
-        try download(gradients!, stream)
-    }
-
-    private func download(_ vector: Matrix, _ stream: Compute.Stream) throws(ComputeError) -> NetworkWeights {
-        var buffers: [HostBuffer<Float>] = []
-        for index in descriptions.indices { buffers.append(try stream.download(window(vector, index)).storage) }
-        return NetworkWeights(descriptions, values: buffers)
-    }
-}
-
-extension Matrix {
-    /// A window of a matrix without gaps, as a matrix of another shape on the same memory.
-    func window(offset: Int = 0, rows: Int, columns: Int) -> Matrix {
-        precondition(isContiguous && offset >= 0 && offset + rows * columns <= count)
-        do throws(ComputeError) {
-            return try Matrix(
-                storage: storage, elementType: elementType, offset: self.offset + offset, rows: rows, columns: columns,
-                rowStride: columns)
-        } catch {
-            preconditionFailure("\(error)")
-        }
-    }
 }

@@ -59,14 +59,18 @@ public final class NetworkTrainer {
     private let network: ResolvedNetwork
     private let stream: Compute.Stream
     private let start: NetworkWeights
+    private let mask: NetworkWeights?
 
-    /// - Parameter weights: what to start from; random when nil.
+    /// - Parameters:
+    ///   - weights: what to start from; random when nil.
+    ///   - mask: 0 for parameters that stay 0, else 1; nil when all may change.
     /// - Throws: ``ParameterError`` for an architecture that does not fit together and for options outside their range.
     public init(
         _ architecture: NetworkArchitecture, objective: NetworkObjective, options: NetworkTrainingOptions,
-        weights: NetworkWeights? = nil, stream: Compute.Stream
+        weights: NetworkWeights? = nil, mask: NetworkWeights? = nil, stream: Compute.Stream
     ) throws {
         self.architecture = architecture
+        self.mask = mask
         self.objective = objective
         self.options = options
         self.stream = stream
@@ -76,16 +80,20 @@ public final class NetworkTrainer {
         guard start.descriptions.map(\.shape) == network.parameters.map(\.shape) else {
             throw ParameterError("weights", "they belong to a network of another architecture")
         }
+        if options.accumulate > 1, network.identifiers > 0 {
+            throw ParameterError("accumulate", "tables of vectors take a step for every batch; use larger batches")
+        }
     }
 
     /// The mean loss of all rows with the weights that the training starts from, without dropout, and its gradient.
     public func gradients(_ data: NetworkData) throws -> (loss: Double, gradients: NetworkWeights) {
         try data.validate(network, objective)
         let parameters = try DeviceParameters(start, training: true, stream: stream)
+        for table in parameters.tables { try table.prepare(for: .add, stream) }
         let step = try stream.upload([0] as [Int32])
         let total = try stream.upload([0, 0] as [Float])
         let program = try BatchProgram(
-            network, objective: objective, rows: data.rows, features: try stream.wrap(data.features),
+            network, objective: objective, rows: data.rows, features: try data.deviceFeatures(stream),
             weighted: data.weights != nil, parameters: parameters, optimizer: nil, backward: true,
             smoothing: options.labelSmoothing, seed: options.seed, step: step, total: total, stream: stream)
         try program.run((0..<Int32(data.rows)).map { $0 }[...], of: data, stream)
@@ -110,7 +118,8 @@ public final class NetworkTrainer {
         try data.validate(network, objective)
         try validation?.validate(network, objective)
         let run = try NetworkTrainingRun(
-            network: network, objective: objective, options: options, start: start, data: data,
+            network: network, objective: objective, options: options, start: start, mask: mask,
+            data: data,
             validation: validation, stream: stream)
         if let checkpoint { try run.resume(checkpoint, architecture: architecture) }
         func makeCheckpoint() throws -> NetworkCheckpoint { try run.checkpoint(architecture: architecture) }

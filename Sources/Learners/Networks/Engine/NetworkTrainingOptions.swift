@@ -11,6 +11,17 @@ public enum NetworkOptimizer: String, Codable, Sendable, CaseIterable {
     case adagrad
 }
 
+/// The optimizers of tables of vectors, of which a step changes the rows that its batch names.
+public enum TableOptimizer: String, Codable, Sendable, CaseIterable {
+    /// Gradient descent.
+    case sgd
+    /// Adam, whose moments rest while a row is not named.
+    case lazyAdam = "lazy-adam"
+    case adagrad
+    /// Adagrad with one accumulator for a row: a sixteenth of the memory where vectors have 16 numbers.
+    case rowWiseAdagrad = "row-wise-adagrad"
+}
+
 /// How the learning rate changes.
 public enum LearningRateSchedule: String, Codable, Sendable, CaseIterable {
     case constant
@@ -29,6 +40,9 @@ public struct NetworkTrainingOptions: Codable, Sendable, Equatable {
     public var optimizer = NetworkOptimizer.adam
     /// nil for 0.001, or 0.01 for gradient descent and Adagrad.
     public var learningRate: Float?
+    /// Of tables of vectors; nil for the one that belongs to ``optimizer``: gradient descent without momentum, lazy Adam,
+    /// or Adagrad. Penalties, weight decay and clipping are for the other parameters.
+    public var tableOptimizer: TableOptimizer?
     /// Of gradient descent.
     public var momentum: Float = 0.9
     public var nesterov = false
@@ -58,6 +72,9 @@ public struct NetworkTrainingOptions: Codable, Sendable, Equatable {
     public var minimumImprovement = 1e-4
     /// Whether every epoch has the rows in another order; else in their own.
     public var shuffles = true
+    /// Whether operands of products are rounded to bfloat16 while training; sums, and the weights that steps change, stay
+    /// float32. nil for no.
+    public var bfloat16: Bool?
     /// Seed of weights, shuffles and dropout.
     public var seed: UInt64 = 42
 
@@ -68,12 +85,31 @@ public struct NetworkTrainingOptions: Codable, Sendable, Equatable {
         learningRate ?? (optimizer == .sgd || optimizer == .adagrad ? 0.01 : 0.001)
     }
 
+    /// How products take their operands.
+    public var precision: ProductPrecision { bfloat16 == true ? .bfloat16 : .float32 }
+
     /// The method of the primitive.
     public var method: OptimizerMethod {
         switch optimizer {
         case .sgd: .gradientDescent(momentum: momentum, nesterov: nesterov)
         case .adam, .adamw: .adam(beta1: beta1, beta2: beta2, epsilon: epsilon)
         case .adagrad: .adagrad(epsilon: epsilon)
+        }
+    }
+
+    /// The method of the primitive for tables of vectors.
+    public var tableMethod: RowUpdateMethod {
+        let usual: TableOptimizer =
+            switch optimizer {
+            case .sgd: .sgd
+            case .adam, .adamw: .lazyAdam
+            case .adagrad: .adagrad
+            }
+        return switch tableOptimizer ?? usual {
+        case .sgd: .gradientDescent
+        case .lazyAdam: .adam(beta1: beta1, beta2: beta2, epsilon: epsilon)
+        case .adagrad: .adagrad(epsilon: epsilon)
+        case .rowWiseAdagrad: .rowWiseAdagrad(epsilon: epsilon)
         }
     }
 

@@ -28,7 +28,7 @@ final class NetworkTrainingRun {
 
     init(
         network: ResolvedNetwork, objective: NetworkObjective, options: NetworkTrainingOptions, start: NetworkWeights,
-        data: NetworkData, validation: NetworkData?, stream: Compute.Stream
+        mask: NetworkWeights?, data: NetworkData, validation: NetworkData?, stream: Compute.Stream
     ) throws(ComputeError) {
         self.network = network
         self.objective = objective
@@ -36,17 +36,20 @@ final class NetworkTrainingRun {
         self.data = data
         self.validation = validation
         self.stream = stream
-        features = try stream.wrap(data.features)
-        validationFeatures = try validation.map { v throws(ComputeError) in try stream.wrap(v.features) }
+        features = try data.deviceFeatures(stream)
+        validationFeatures = try validation.map { v throws(ComputeError) in try v.deviceFeatures(stream) }
         let parameters = try DeviceParameters(start, training: true, stream: stream)
-        let optimizer = try OptimizerState(parameters, options: options, stream: stream)
+        let optimizer = try OptimizerState(parameters, options: options, mask: mask, stream: stream)
         self.optimizer = optimizer
         total = try stream.upload([0, 0] as [Float])
         step = try stream.upload([0] as [Int32])
         usesDropout = network.layers.contains(where: \.usesDropout)
-        fused = try FusedPerceptron(
-            network, objective: objective, options: options, optimizer: optimizer, features: features, data: data,
-            total: total, stream: stream)
+        fused =
+            mask != nil
+            ? nil
+            : try FusedPerceptron(
+                network, objective: objective, options: options, optimizer: optimizer, features: features, data: data,
+                total: total, stream: stream)
         stepPlan =
             options.accumulate > 1
             ? try stream.record { stream throws(ComputeError) in try optimizer.step(stream) } : nil
@@ -200,7 +203,8 @@ final class NetworkTrainingRun {
 extension ResolvedLayer {
     var usesDropout: Bool {
         if case .dropout(let probability) = specification, probability > 0 { return true }
-        return children.contains(where: \.usesDropout)
+        if case .sequence(let layer) = specification { return layer.usesDropout }
+        return inner.contains(where: \.usesDropout)
     }
 }
 
@@ -212,6 +216,7 @@ extension NetworkData {
         mix(UInt32(truncatingIfNeeded: features.rows))
         mix(UInt32(truncatingIfNeeded: features.columns))
         for value in features.storage.elements { mix(value.bitPattern) }
+        for value in identifiers?.values ?? [] { mix(UInt32(bitPattern: value)) }
         for value in targets { mix(value.bitPattern) }
         for value in labels { mix(UInt32(bitPattern: value)) }
         for value in weights ?? [] { mix(value.bitPattern) }

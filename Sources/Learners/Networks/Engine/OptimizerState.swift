@@ -14,10 +14,16 @@ final class OptimizerState {
     /// 1 × 4: what changes from step to step.
     let controls: Matrix
     private let norm: Matrix?
+    /// 1 × all: 0 for parameters that stay 0.
+    private let mask: Matrix?
     /// Steps done.
     private(set) var steps = 0
 
-    init(_ parameters: DeviceParameters, options: NetworkTrainingOptions, stream: Compute.Stream) throws(ComputeError) {
+    /// - Parameter mask: 0 for parameters that stay 0, else 1; nil when all may change.
+    init(
+        _ parameters: DeviceParameters, options: NetworkTrainingOptions, mask: NetworkWeights? = nil,
+        stream: Compute.Stream
+    ) throws(ComputeError) {
         self.parameters = parameters
         self.options = options
         func zeroes() throws(ComputeError) -> Matrix {
@@ -36,17 +42,25 @@ final class OptimizerState {
             first = nil
             second = try zeroes()
         }
+        for table in parameters.tables { try table.prepare(for: options.tableMethod, stream) }
         accumulated = options.accumulate > 1 ? try zeroes() : nil
         controls = try stream.allocate(rows: 1, columns: 4)
+        self.mask = try mask.map { mask throws(ComputeError) in
+            try DeviceParameters(mask, training: false, stream: stream).values
+        }
         norm = options.clipNorm != nil ? try stream.allocate(rows: 1, columns: 1) : nil
     }
 
     /// Sets learning rate and corrections for the next step, and counts it.
     ///
-    /// - Parameter rate: the learning rate.
-    func prepareStep(rate: Double, _ stream: Compute.Stream) throws(ComputeError) {
+    /// - Parameters:
+    ///   - rate: the learning rate.
+    ///   - examples: what the gradient is divided by, when it is a sum.
+    func prepareStep(rate: Double, examples: Int = 1, _ stream: Compute.Stream) throws(ComputeError) {
         steps += 1
-        try stream.upload(controls(rate: rate, step: steps), to: controls)
+        var numbers = controls(rate: rate, step: steps)
+        numbers[3] /= Float(examples)
+        try stream.upload(numbers, to: controls)
     }
 
     /// What a step, counted from 1, needs: rate, 1 / (1 − β₁ᵗ), 1 / √(1 − β₂ᵗ), factor of the gradient.
@@ -67,7 +81,17 @@ final class OptimizerState {
             options.method, parameters: parameters.values, gradient: gradient, first: first, second: second,
             controls: controls, norm: norm, largestNorm: options.clipNorm ?? .infinity, l1: options.l1,
             l2: options.l2, decay: options.optimizer == .adamw ? options.weightDecay : 0)
+        if let mask {
+            // Element by element: a column whose rows are the parameters.
+            let column = parameters.values.window(rows: parameters.count, columns: 1)
+            try stream.scaleRows(column, by: mask, into: column)
+        }
         if let accumulated { try stream.fill(accumulated, with: 0) }
+    }
+
+    /// Enqueues the step of the rows of tables that a batch has touched.
+    func step(_ updates: [TableUpdate], _ stream: Compute.Stream) throws(ComputeError) {
+        for update in updates { try update.run(options.tableMethod, controls: controls, stream) }
     }
 
     /// Enqueues adding the gradients of a batch to those before it.
@@ -78,10 +102,12 @@ final class OptimizerState {
 
     /// Everything that a later step depends on, as values of the host.
     func snapshot(_ stream: Compute.Stream) throws(ComputeError) -> OptimizerSnapshot {
-        OptimizerSnapshot(
+        var others: [HostMatrix] = []
+        for matrix in otherState { others.append(try stream.download(matrix)) }
+        return OptimizerSnapshot(
             values: try stream.download(parameters.values),
             first: try first.map { m throws(ComputeError) in try stream.download(m) },
-            second: try second.map { m throws(ComputeError) in try stream.download(m) }, steps: steps)
+            second: try second.map { m throws(ComputeError) in try stream.download(m) }, others: others, steps: steps)
     }
 
     /// Goes back, or on, to a snapshot of the same network and options.
@@ -89,8 +115,17 @@ final class OptimizerState {
         try stream.upload(snapshot.values.storage.array, to: parameters.values)
         if let first, let saved = snapshot.first { try stream.upload(saved.storage.array, to: first) }
         if let second, let saved = snapshot.second { try stream.upload(saved.storage.array, to: second) }
+        for (matrix, saved) in zip(otherState, snapshot.others) {
+            try stream.upload(saved.storage.array, to: matrix)
+        }
         if let accumulated { try stream.fill(accumulated, with: 0) }
         steps = snapshot.steps
+    }
+
+    /// What ``snapshot(_:)`` puts into ``OptimizerSnapshot/others``.
+    private var otherState: [Matrix] {
+        (parameters.statistics.count > 0 ? [parameters.statistics] : [])
+            + parameters.tables.flatMap { [$0.values, $0.first, $0.second].compactMap { $0 } }
     }
 }
 
@@ -99,5 +134,7 @@ struct OptimizerSnapshot: Sendable {
     var values: HostMatrix
     var first: HostMatrix?
     var second: HostMatrix?
+    /// Statistics, and tables with what belongs to them.
+    var others: [HostMatrix] = []
     var steps: Int
 }

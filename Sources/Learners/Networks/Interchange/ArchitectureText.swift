@@ -10,7 +10,24 @@ import Core
 ///       - residual:
 ///           - dense: 64
 ///           - activation: relu
+///       - concatenation:
+///           - branch:
+///               - dense: 16
+///           - branch:
+///               - dense: 8
+///               - activation: tanh
 ///
+/// `sum` adds its branches up. For pictures:
+///
+///     layers:
+///       - convolution: 32 3x3 padding 1
+///       - activation: relu
+///       - max-pool: 2x2
+///       - convolution: 64 3x3 stride 2
+///       - global-mean
+///
+/// A window moves by 1 in a convolution and by its own size in pooling, unless a stride is named; `mean-pool` and `flatten`
+/// are there too.
 /// The layer that makes the outputs is added by itself. What follows a # is a remark.
 public enum ArchitectureText {
     private struct Line {
@@ -21,7 +38,10 @@ public enum ArchitectureText {
     }
 
     /// Words for layers.
-    private static let words = ["dense", "activation", "dropout", "layer-norm", "residual"]
+    private static let words = [
+        "dense", "activation", "dropout", "layer-norm", "residual", "concatenation", "sum", "convolution", "max-pool",
+        "mean-pool", "global-mean", "flatten",
+    ]
 
     /// The layers of a text. Throws ``DataError`` with line and key for what it does not understand.
     public static func layers(_ text: String) throws(DataError) -> [LayerSpecification] {
@@ -81,6 +101,56 @@ public enum ArchitectureText {
         return layers
     }
 
+    private struct Window {
+        var height: Int
+        var width: Int
+        var stride: Int?
+        var padding: Int?
+    }
+
+    /// `32 3x3 stride 2 padding 1`, with or without the channels; nil for anything else.
+    private static func window(_ text: Substring, takesChannels: Bool) -> (channels: Int?, window: Window)? {
+        var words = text.split(separator: " ")[...]
+        var channels: Int?
+        if takesChannels {
+            guard let number = words.popFirst().flatMap({ Int($0) }) else { return nil }
+            channels = number
+        }
+        let extents = words.popFirst()?.split(separator: "x", omittingEmptySubsequences: false).map { Int($0) } ?? []
+        guard extents.count == 2, let height = extents[0], let width = extents[1], height > 0, width > 0 else {
+            return nil
+        }
+        var window = Window(height: height, width: width)
+        while let word = words.popFirst() {
+            guard let number = words.popFirst().flatMap({ Int($0) }), number >= 0 else { return nil }
+            switch word {
+            case "stride" where number > 0: window.stride = number
+            case "padding": window.padding = number
+            default: return nil
+            }
+        }
+        return (channels, window)
+    }
+
+    private static func branches(
+        _ lines: inout ArraySlice<Line>, indent: Int
+    ) throws(DataError) -> [[LayerSpecification]] {
+        var branches: [[LayerSpecification]] = []
+        while let line = lines.first, line.indent == indent {
+            guard line.key == "branch", line.value.isEmpty else {
+                throw DataError(
+                    "expects `- branch:` and its layers below, indented further", line: line.number,
+                    column: String(line.key))
+            }
+            lines = lines.dropFirst()
+            guard let inner = lines.first, inner.indent > indent else {
+                throw DataError("the branch has no layers", line: line.number, column: "branch")
+            }
+            branches.append(try list(&lines, indent: inner.indent))
+        }
+        return branches
+    }
+
     private static func layer(_ line: Line, _ lines: inout ArraySlice<Line>) throws(DataError) -> LayerSpecification {
         func wrong(_ reason: String) -> DataError { DataError(reason, line: line.number, column: String(line.key)) }
         switch line.key {
@@ -104,11 +174,34 @@ public enum ArchitectureText {
         case "layer-norm":
             guard line.value.isEmpty else { throw wrong("has no value") }
             return .layerNorm(epsilon: 1e-5)
+        case "convolution":
+            guard let (channels, window) = window(line.value, takesChannels: true), let channels else {
+                throw wrong("expects channels and a window, such as `32 3x3 padding 1`, not `\(line.value)`")
+            }
+            return .convolution(
+                channels: channels, height: window.height, width: window.width, stride: window.stride ?? 1,
+                padding: window.padding ?? 0)
+        case "max-pool", "mean-pool":
+            guard let (_, window) = window(line.value, takesChannels: false), window.padding == nil else {
+                throw wrong("expects a window, such as `2x2` or `3x3 stride 2`, not `\(line.value)`")
+            }
+            return .pooling(
+                averages: line.key == "mean-pool", height: window.height, width: window.width,
+                stride: window.stride ?? max(window.height, window.width))
+        case "global-mean", "flatten":
+            guard line.value.isEmpty else { throw wrong("has no value") }
+            return line.key == "flatten" ? .flatten : .globalMean
         case "residual":
             guard line.value.isEmpty, let inner = lines.first, inner.indent > line.indent else {
                 throw wrong("expects a list of layers on the lines after it, indented further")
             }
             return .residual(layers: try list(&lines, indent: inner.indent))
+        case "concatenation", "sum":
+            guard line.value.isEmpty, let inner = lines.first, inner.indent > line.indent else {
+                throw wrong("expects a list of branches on the lines after it, indented further")
+            }
+            let branches = try branches(&lines, indent: inner.indent)
+            return line.key == "sum" ? .sum(branches: branches) : .concatenation(branches: branches)
         default:
             let near = nearest(String(line.key), among: words).map { "; did you mean `\($0)`?" } ?? ""
             throw wrong("unknown layer, none of \(words.joined(separator: ", "))\(near)")

@@ -2,14 +2,17 @@ import Core
 
 /// A network as an ONNX model (operator set 20): https://onnx.ai/onnx/intro.
 ///
-/// Input `features`: rows × columns, as the model's preprocessing leaves them. Output `predictions`: rows × classes,
-/// probabilities; or rows × 1, a number.
+/// Input `features`: rows × columns, as the model's preprocessing leaves them; of a network with tables of vectors those
+/// that are numbers, and beside them `identifiers`, rows × columns of int64: 0 for a level that training has not seen,
+/// else its place in the list of levels, counted from 1. Output `predictions`: rows × classes, probabilities; or rows × 1,
+/// a number.
 struct NetworkONNX {
-    private var graph = ProtocolBuffer()
-    private var names = 0
-    private let weights: NetworkWeights
+    var graph = ProtocolBuffer()
+    var names = 0
+    let weights: NetworkWeights
 
-    private static let floatType = 1
+    static let floatType = 1
+    static let integerType = 7
 
     /// The bytes of the file.
     ///
@@ -17,7 +20,12 @@ struct NetworkONNX {
     static func model(_ predictor: NetworkPredictor, columns: [String]) throws -> [UInt8] {
         let network = try predictor.settings.architecture.resolved()
         var writer = NetworkONNX(weights: predictor.weights)
-        var value = writer.layers(network.layers, "features")
+        var value = "features"
+        if let scale = predictor.scale {
+            value = writer.node("Sub", [value, writer.constant(scale.shift)])
+            value = writer.node("Mul", [value, writer.constant(scale.factor)])
+        }
+        value = writer.layers(network.layers, value)
         switch predictor.task.kind {
         case .regression:
             value = writer.node("Mul", [value, writer.constant(Float(predictor.settings.deviation))])
@@ -30,21 +38,32 @@ struct NetworkONNX {
         }
         writer.node("Identity", [value], output: "predictions")
         writer.graph.add(2, "net")
-        writer.graph.add(11, tensor("features", columns: network.input.columns))
+        if network.input.columns > 0 {
+            let width = network.input.rows * network.input.columns
+            writer.graph.add(11, tensor("features", columns: width))
+        }
+        if network.identifiers > 0 {
+            writer.graph.add(11, tensor("identifiers", columns: network.identifiers, type: integerType))
+        }
         writer.graph.add(12, tensor("predictions", columns: predictor.task.outputs))
 
+        return writer.file(metadata: [
+            ("features", columns.joined(separator: "\n")), ("labels", predictor.task.labels.joined(separator: "\n")),
+        ])
+    }
+
+    /// The bytes of a file with the graph.
+    func file(metadata: [(key: String, text: String)]) -> [UInt8] {
         var model = ProtocolBuffer()
         model.add(1, 9)
         model.add(2, "apus")
         model.add(3, ApusVersion.current)
-        model.add(7, writer.graph)
+        model.add(7, graph)
         var operators = ProtocolBuffer()
         operators.add(1, "")
         operators.add(2, 20)
         model.add(8, operators)
-        for (key, text) in [
-            ("features", columns.joined(separator: "\n")), ("labels", predictor.task.labels.joined(separator: "\n")),
-        ] {
+        for (key, text) in metadata {
             var entry = ProtocolBuffer()
             entry.add(1, key)
             entry.add(2, text)
@@ -53,9 +72,9 @@ struct NetworkONNX {
         return model.bytes
     }
 
-    private init(weights: NetworkWeights) { self.weights = weights }
+    init(weights: NetworkWeights) { self.weights = weights }
 
-    private mutating func layers(_ layers: [ResolvedLayer], _ input: String) -> String {
+    mutating func layers(_ layers: [ResolvedLayer], _ input: String) -> String {
         var value = input
         for layer in layers {
             switch layer.specification {
@@ -64,14 +83,7 @@ struct NetworkONNX {
                     "Gemm",
                     [value, parameter("\(layer.name).weight")] + (bias ? [parameter("\(layer.name).bias")] : []),
                     [("transB", 1)])
-            case .activation(let name):
-                switch name {
-                case .relu: value = node("Relu", [value])
-                case .sigmoid: value = node("Sigmoid", [value])
-                case .tanh: value = node("Tanh", [value])
-                case .gelu: value = node("Gelu", [value])
-                case .silu: value = node("Mul", [value, node("Sigmoid", [value])])
-                }
+            case .activation(let name): value = activation(name, value)
             // Only while training.
             case .dropout: break
             case .layerNorm(let epsilon):
@@ -79,24 +91,157 @@ struct NetworkONNX {
                     "LayerNormalization", [value, parameter("\(layer.name).weight"), parameter("\(layer.name).bias")],
                     [("axis", -1)], floats: [("epsilon", epsilon)])
             case .residual: value = node("Add", [value, self.layers(layer.children, value)])
+            case .embedding(let tables, _, let arrangement):
+                value = embedding(layer, tables, arrangement, value)
+            case .concatenation:
+                value = node("Concat", layer.branches.map { self.layers($0, value) }, [("axis", 1)])
+            case .sum: value = sum(layer.branches.map { self.layers($0, value) })
+            case .interaction(let units): value = interaction(layer, units, value)
+            case .convolution, .pooling, .globalMean, .flatten: value = image(layer, value)
+            case .sequence(let own): value = sequence(own, layer, value)
             }
         }
         return value
     }
 
-    private mutating func parameter(_ name: String) -> String {
+    mutating func activation(_ name: ActivationName, _ value: String) -> String {
+        switch name {
+        case .relu: node("Relu", [value])
+        case .sigmoid: node("Sigmoid", [value])
+        case .tanh: node("Tanh", [value])
+        case .gelu: node("Gelu", [value])
+        case .silu: node("Mul", [value, node("Sigmoid", [value])])
+        }
+    }
+
+    /// A table of several identifiers sums or averages their vectors; those below 0 count for nothing.
+    mutating func embedding(
+        _ layer: ResolvedLayer, _ tables: [EmbeddingTable], _ arrangement: EmbeddingArrangement, _ input: String
+    ) -> String {
+        var vectors: [String] = []
+        for (index, table) in tables.enumerated() {
+            let weight = parameter("\(layer.name).\(index).weight")
+            let columns = integers(Array(table.column..<table.column + table.count), shape: [table.count])
+            let ids = node("Gather", ["identifiers", columns], [("axis", 1)])
+            let zero = integers([0], shape: [])
+            let found = node("Gather", [weight, node("Max", [ids, zero])], [("axis", 0)])
+            let present = node(
+                "Unsqueeze",
+                [
+                    node("Cast", [node("GreaterOrEqual", [ids, zero])], [("to", Self.floatType)]),
+                    integers([2], shape: [1]),
+                ])
+            let axis = integers([1], shape: [1])
+            var sum = node("ReduceSum", [node("Mul", [found, present]), axis], [("keepdims", 0)])
+            if table.averages, table.count > 1 {
+                let count = node("ReduceSum", [present, axis], [("keepdims", 0)])
+                sum = node("Div", [sum, node("Max", [count, constant(1)])])
+            }
+            vectors.append(sum)
+        }
+        switch arrangement {
+        case .append where layer.input.columns > 0: return node("Concat", [input] + vectors, [("axis", 1)])
+        case .append, .replace: return node("Concat", vectors, [("axis", 1)])
+        case .sum: return sum(vectors)
+        }
+    }
+
+    /// Pictures lie with the channels last, as pixels × channels; ONNX wants them first.
+    mutating func image(_ layer: ResolvedLayer, _ input: String) -> String {
+        let (height, width) = layer.input.picture
+        let columns = layer.input.columns
+        if case .flatten = layer.specification {
+            return node("Reshape", [input, integers([-1, layer.output.columns], shape: [2])])
+        }
+        let picture = node(
+            "Transpose",
+            [
+                node("Reshape", [input, integers([-1, height, width, columns], shape: [4])])
+            ], lists: [("perm", [0, 3, 1, 2])])
+        let grid = layer.grid!
+        let window = ("kernel_shape", [grid.windowHeight, grid.windowWidth])
+        let strides = ("strides", [grid.stride, grid.stride])
+        var output: String
+        switch layer.specification {
+        case .convolution:
+            let above = grid.paddingHeight
+            output = node(
+                "Conv", [picture, convolutionWeight(layer), parameter("\(layer.name).bias")],
+                lists: [window, strides, ("pads", [above, grid.padding, above, grid.padding])])
+        case .pooling(let averages, _, _, _):
+            output = node(averages ? "AveragePool" : "MaxPool", [picture], lists: [window, strides])
+        default: output = node("GlobalAveragePool", [picture])
+        }
+        output = node("Transpose", [output], lists: [("perm", [0, 2, 3, 1])])
+        let shape = layer.output
+        return node(
+            "Reshape",
+            [
+                output,
+                shape.rows == 1
+                    ? integers([-1, shape.columns], shape: [2])
+                    : integers([-1, shape.rows, shape.columns], shape: [3]),
+            ])
+    }
+
+    /// Channels × inputs × height × width.
+    mutating func convolutionWeight(_ layer: ResolvedLayer) -> String {
+        let name = "\(layer.name).weight"
+        let index = weights.descriptions.firstIndex { $0.name == name }!
+        let description = weights.descriptions[index]
+        add(
+            name, shape: description.interchangeShape,
+            Array(description.interchanged(weights.values[index], out: true).elements))
+        return name
+    }
+
+    mutating func sum(_ parts: [String]) -> String {
+        parts.count == 1 ? parts[0] : node("Sum", parts)
+    }
+
+    mutating func interaction(_ layer: ResolvedLayer, _ units: Int, _ input: String) -> String {
+        let count = layer.input.columns / units
+        let vectors = node("Reshape", [input, integers([-1, count, units], shape: [3])])
+        let turned = node(
+            "Reshape",
+            [
+                node("MatMul", [vectors, transposed(vectors)]), integers([-1, count * count], shape: [2]),
+            ])
+        let below = (1..<count).flatMap { a in (0..<a).map { a * count + $0 } }
+        let products = node("Gather", [turned, integers(below, shape: [below.count])], [("axis", 1)])
+        let first = node("Gather", [input, integers(Array(0..<units), shape: [units])], [("axis", 1)])
+        return node("Concat", [first, products], [("axis", 1)])
+    }
+
+    /// The last two of three axes exchanged.
+    mutating func transposed(_ input: String) -> String {
+        node("Transpose", [input], lists: [("perm", [0, 2, 1])])
+    }
+
+    mutating func integers(_ values: [Int], shape: [Int]) -> String {
+        names += 1
+        var tensor = ProtocolBuffer()
+        for extent in shape { tensor.add(1, extent) }
+        tensor.add(2, Self.integerType)
+        tensor.add(8, "constant\(names)")
+        tensor.add(9, values.flatMap { withUnsafeBytes(of: Int64($0).littleEndian) { Array($0) } })
+        graph.add(5, tensor)
+        return "constant\(names)"
+    }
+
+    mutating func parameter(_ name: String) -> String {
         let index = weights.descriptions.firstIndex { $0.name == name }!
         add(name, shape: weights.descriptions[index].shape, Array(weights.values[index].elements))
         return name
     }
 
-    private mutating func constant(_ value: Float) -> String {
+    mutating func constant(_ value: Float) -> String {
         names += 1
         add("constant\(names)", shape: [], [value])
         return "constant\(names)"
     }
 
-    private mutating func add(_ name: String, shape: [Int], _ values: [Float]) {
+    mutating func add(_ name: String, shape: [Int], _ values: [Float]) {
         var tensor = ProtocolBuffer()
         for extent in shape { tensor.add(1, extent) }
         tensor.add(2, Self.floatType)
@@ -106,9 +251,9 @@ struct NetworkONNX {
     }
 
     @discardableResult
-    private mutating func node(
+    mutating func node(
         _ type: String, _ inputs: [String], _ integers: [(String, Int)] = [], floats: [(String, Float)] = [],
-        output: String? = nil
+        lists: [(String, [Int])] = [], output: String? = nil
     ) -> String {
         names += 1
         let output = output ?? "value\(names)"
@@ -131,20 +276,29 @@ struct NetworkONNX {
             attribute.add(20, 1)
             node.add(5, attribute)
         }
+        for (name, values) in lists {
+            var attribute = ProtocolBuffer()
+            attribute.add(1, name)
+            for value in values { attribute.add(8, value) }
+            attribute.add(20, 7)
+            node.add(5, attribute)
+        }
         graph.add(1, node)
         return output
     }
 
-    private static func tensor(_ name: String, columns: Int) -> ProtocolBuffer {
+    static func tensor(_ name: String, columns: Int?, type elements: Int = floatType) -> ProtocolBuffer {
         var rows = ProtocolBuffer()
         rows.add(2, "rows")
-        var width = ProtocolBuffer()
-        width.add(1, columns)
         var shape = ProtocolBuffer()
         shape.add(1, rows)
-        shape.add(1, width)
+        if let columns {
+            var width = ProtocolBuffer()
+            width.add(1, columns)
+            shape.add(1, width)
+        }
         var tensor = ProtocolBuffer()
-        tensor.add(1, floatType)
+        tensor.add(1, elements)
         tensor.add(2, shape)
         var type = ProtocolBuffer()
         type.add(1, tensor)
@@ -169,7 +323,10 @@ extension NetworkPredictor {
     /// Writes the weights as PyTorch's `state_dict` of the same `nn.Sequential` would hold them: `0.weight`, `0.bias`, …
     public func writeWeights(to path: String) throws {
         var writer = SafetensorsWriter()
-        weights.write(to: &writer, prefix: "")
+        for (description, values) in zip(weights.descriptions, weights.values) {
+            writer.add(
+                description.name, shape: description.interchangeShape, description.interchanged(values, out: true))
+        }
         try writer.write(to: path)
     }
 
@@ -178,8 +335,8 @@ extension NetworkPredictor {
     public func reading(weightsFrom path: String) throws -> NetworkPredictor {
         NetworkPredictor(
             architecture: settings.architecture, objective: settings.objective,
-            weights: try NetworkWeights(weights.descriptions, file: SafetensorsFile(path: path), prefix: ""),
-            history: settings.history, mean: settings.mean, deviation: settings.deviation, featureMeans: featureMeans,
-            task: task)
+            weights: try NetworkWeights(stateDict: path, weights.descriptions),
+            history: settings.history, mean: settings.mean, deviation: settings.deviation, inputs: settings.inputs,
+            featureMeans: featureMeans, task: task)
     }
 }

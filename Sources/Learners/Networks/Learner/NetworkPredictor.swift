@@ -14,20 +14,32 @@ public struct NetworkPredictor: SupervisedPredictor {
         /// A number is the output times `deviation`, plus `mean`.
         public var mean: Double
         public var deviation: Double
+        /// Which columns are identifiers; nil when all are numbers.
+        public var inputs: NetworkInputs?
+        /// Numbers are taken less `shift`, times `factor`, before the network sees them; nil for as they are.
+        public var shift: Float?
+        public var factor: Float?
+        /// Steps of the inputs of the layers that are in 8 bits; nil when none is.
+        public var inputSteps: [String: Float]?
     }
 
-    public let settings: Settings
-    public let weights: NetworkWeights
+    public private(set) var settings: Settings
+    /// Of a network in 8 bits, what its codes stand for.
+    public private(set) var weights: NetworkWeights
+    /// The codes of a network in 8 bits.
+    public private(set) var quantized: QuantizedNetwork?
     /// Means of the columns in the training data: where integrated gradients start.
     let featureMeans: [Float]
     let task: SupervisedTask
 
     init(
         architecture: NetworkArchitecture, objective: NetworkObjective, weights: NetworkWeights,
-        history: NetworkHistory, mean: Double, deviation: Double, featureMeans: [Float], task: SupervisedTask
+        history: NetworkHistory, mean: Double, deviation: Double, inputs: NetworkInputs? = nil, featureMeans: [Float],
+        task: SupervisedTask
     ) {
         settings = Settings(
-            architecture: architecture, objective: objective, history: history, mean: mean, deviation: deviation)
+            architecture: architecture, objective: objective, history: history, mean: mean, deviation: deviation,
+            inputs: inputs)
         self.weights = weights
         self.featureMeans = featureMeans
         self.task = task
@@ -40,16 +52,60 @@ public struct NetworkPredictor: SupervisedPredictor {
         self.task = task
         let network: ResolvedNetwork
         do { network = try settings.architecture.resolved() } catch { throw DataError("\(error)") }
-        guard network.input.columns == columns.count else {
+        let expected =
+            settings.inputs.map { $0.columns.count + $0.categories.count } ?? network.input.rows * network.input.columns
+        guard expected == columns.count else {
             throw DataError("the network has \(network.input) inputs for \(columns.count) features")
         }
-        weights = try NetworkWeights(network.parameters, file: file, prefix: "predictor.")
+        if let steps = settings.inputSteps {
+            let (quantized, weights) = try QuantizedNetwork.read(
+                network.parameters, inputSteps: steps, file: file, prefix: "predictor.")
+            (self.quantized, self.weights) = (quantized, weights)
+        } else {
+            weights = try NetworkWeights(network.parameters, file: file, prefix: "predictor.")
+        }
         featureMeans = try file.floats("predictor.feature_means", shape: [columns.count]).array
     }
 
     public func write(to writer: inout SafetensorsWriter) {
-        weights.write(to: &writer, prefix: "predictor.")
+        if let quantized {
+            quantized.write(to: &writer, prefix: "predictor.", weights: weights)
+        } else {
+            weights.write(to: &writer, prefix: "predictor.")
+        }
         writer.add("predictor.feature_means", shape: [featureMeans.count], HostBuffer(featureMeans))
+    }
+
+    /// The numbers that the network reads.
+    func numbers(_ features: Features) -> HostMatrix {
+        (settings.inputs?.numbers(features) ?? features.dense).scaled(settings.shift, settings.factor)
+    }
+
+    /// What is taken from its numbers, and what they are multiplied by; nil for as they are.
+    var scale: (shift: Float, factor: Float)? {
+        if let shift = settings.shift, let factor = settings.factor { (shift, factor) } else { nil }
+    }
+
+    /// The same network, which scales its numbers.
+    func scaling(shift: Float, factor: Float) -> NetworkPredictor {
+        var changed = self
+        (changed.settings.shift, changed.settings.factor) = (shift, factor)
+        return changed
+    }
+
+    /// The same network in 8 bits.
+    func with(quantized network: QuantizedNetwork) -> NetworkPredictor {
+        var changed = with(weights: network.applied(to: weights))
+        changed.quantized = network
+        changed.settings.inputSteps = network.inputSteps
+        return changed
+    }
+
+    /// The same network with other weights.
+    func with(weights: NetworkWeights) -> NetworkPredictor {
+        var changed = self
+        changed.weights = weights
+        return changed
     }
 
     public var facts: [(name: String, value: Double)] {
@@ -61,14 +117,18 @@ public struct NetworkPredictor: SupervisedPredictor {
         if let loss = history.validationLosses.last { facts.append(("validation_loss", loss)) }
         if let best = history.best { facts.append(("best_epoch", Double(best + 1))) }
         facts.append(("stopped_early", history.stoppedEarly ? 1 : 0))
+        if quantized != nil { facts.append(("bits", 8)) }
         return facts
     }
 
     public var iterationSeconds: [Double] { settings.history.seconds }
 
     public func predict(_ features: Features, context: LearningContext) throws -> HostMatrix {
-        let outputs = try NetworkRunner(settings.architecture, weights: weights, stream: context.stream)
-            .outputs(features.dense)
+        let outputs = try NetworkRunner(
+            settings.architecture, weights: weights, quantized: quantized, stream: context.stream
+        ).outputs(
+            numbers(features),
+            identifiers: settings.inputs?.identifiers(features))
         let predictions = HostMatrix(rows: outputs.rows, columns: task.outputs)
         for row in 0..<outputs.rows {
             switch task.kind {
@@ -87,13 +147,18 @@ public struct NetworkPredictor: SupervisedPredictor {
     }
 
     /// Integrated gradients (Sundararajan, Taly and Yan 2017) from the mean row of the training data: base and
-    /// contributions add up to the score to 1e-3 of what they explain.
+    /// contributions add up to the score to 1e-3 of what they explain. nil for networks with tables of vectors: between
+    /// two levels there is no line.
     public func contributions(
         of features: Features, output: Int, context: LearningContext
     ) throws -> FeatureContributions? {
+        if settings.inputs?.categories.isEmpty == false { return nil }
         let score = task.kind == .multiclass ? output : 0
         var result = try IntegratedGradients(settings.architecture, weights: weights, stream: context.stream)
-            .contributions(features.dense, from: featureMeans, output: score)
+            .contributions(
+                numbers(features),
+                from: HostMatrix(rows: 1, columns: featureMeans.count, elements: featureMeans)
+                    .scaled(settings.shift, settings.factor).storage.array, output: score)
         switch task.kind {
         case .regression:
             result.values = result.values.map { $0 * settings.deviation }
@@ -109,5 +174,15 @@ public struct NetworkPredictor: SupervisedPredictor {
         return FeatureContributions(
             base: result.base, values: result.values, columns: features.columns.count,
             scale: task.kind == .regression ? "value" : task.kind == .binary ? "log odds" : "score")
+    }
+}
+
+extension HostMatrix {
+    /// Every element less `shift`, times `factor`; the matrix itself where these are nil.
+    func scaled(_ shift: Float?, _ factor: Float?) -> HostMatrix {
+        guard let shift, let factor else { return self }
+        let result = HostMatrix(rows: rows, columns: columns, storage: HostBuffer(uninitializedCount: rows * columns))
+        for place in 0..<rows * columns { result.storage[place] = (storage[place] - shift) * factor }
+        return result
     }
 }

@@ -43,14 +43,7 @@ public struct TablePipeline: Sendable {
     static let calibrationFolds = 3
 
     /// The recipe in use.
-    public var effectiveRecipe: Recipe {
-        if let recipe { return recipe }
-        switch learner.featureStyle {
-        case .native: return .native(texts: texts)
-        case .counts where !texts.isEmpty: return .counts(texts: texts)
-        default: return .linear(texts: texts)
-        }
-    }
+    public var effectiveRecipe: Recipe { recipe ?? learner.defaultRecipe(texts: texts) }
 
     /// Fits recipe, learner and calibration on these rows alone.
     public func fit(_ data: SupervisedTable, context: LearningContext) throws -> FittedPipeline {
@@ -66,9 +59,12 @@ public struct TablePipeline: Sendable {
             data.task.kind == .multiclass
             ? .classes(sampled.target.map { Int32($0) }, count: data.task.labels.count) : .values(sampled.target)
         let (recipe, features) = try effectiveRecipe.fitAndApply(sampled.table, target: target, seed: seed)
-        let training = TrainingSet(
+        var training = TrainingSet(
             features: features, task: data.task, target: sampled.target,
             weights: balanced ? try balancedWeights(sampled) : sampled.weights, groups: sampled.groups)
+        if let watched = context.watched {
+            training.watched = (try recipe.apply(watched.table), watched.target, watched.weights)
+        }
         let predictor = try fit(learner, training, context)
         return FittedPipeline(recipe: recipe, predictor: predictor, calibration: nil, task: data.task)
     }

@@ -15,6 +15,8 @@ public enum LearnerRegistry {
         RandomForest.self,
         GradientBoosting.self,
         NetworkLearner.self,
+        WideDeepLearner.self,
+        CNNLearner.self,
     ]
 
     /// The learner of a kind. Throws ``ParameterError`` for a word that names none.

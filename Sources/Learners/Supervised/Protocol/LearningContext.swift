@@ -10,6 +10,9 @@ public final class LearningContext {
     public let stream: Compute.Stream
     /// Threads for work on the host.
     public let threads: Int
+    /// Rows that a learner that watches its progress on others takes for that, in place of a part of the training rows;
+    /// nil for none. They must have the columns of the training table.
+    public var watched: SupervisedTable?
     private let progress: ProgressHandler?
     private let started = monotonicSeconds()
     private var lastReport: ProgressReport?

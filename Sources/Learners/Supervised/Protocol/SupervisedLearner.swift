@@ -7,6 +7,8 @@ public enum FeatureStyle: String, Codable, Sendable {
     case linear
     /// Categories as codes, missing values kept. Trees.
     case native
+    /// Numbers as in ``linear``, categories as codes. Networks with tables of vectors.
+    case coded
     /// Counts of words where there are texts; otherwise as ``linear``. Naive Bayes.
     case counts
 }
@@ -38,6 +40,10 @@ public protocol SupervisedLearner: Codable, Sendable {
     var seed: UInt64 { get set }
     /// The features that it expects.
     var featureStyle: FeatureStyle { get }
+    /// The preprocessing that goes with it, when none is asked for.
+    ///
+    /// - Parameter texts: columns of text to be taken word by word.
+    func defaultRecipe(texts: [String]) -> Recipe
     /// Throws ``ParameterError`` for values outside their ranges.
     func validate() throws
     /// Learns. Deterministic: the same rows, configuration, device and seed give the same predictor, for every number
@@ -49,6 +55,16 @@ public protocol SupervisedLearner: Codable, Sendable {
 
 extension SupervisedLearner {
     public var featureStyle: FeatureStyle { .linear }
+
+    public func defaultRecipe(texts: [String]) -> Recipe {
+        switch featureStyle {
+        case .native: .native(texts: texts)
+        case .counts where !texts.isEmpty: .counts(texts: texts)
+        case .coded: .coded(texts: texts)
+        default: .linear(texts: texts)
+        }
+    }
+
     public static var searchSpace: [SearchDimension] { [] }
     public static var needsCalibration: Bool { false }
 }

@@ -11,6 +11,8 @@ public struct TrainingSet: Sendable {
     public let target: [Double]
     /// Weight of each row, not negative, or nil when all weigh 1.
     public let weights: [Double]?
+    /// Rows to watch the progress on, made by the same recipe: features, target, weights; nil for none.
+    public var watched: (features: Features, target: [Double], weights: [Double]?)?
     /// Rows of equal group belong together (a customer's, for example) and are never divided; nil without groups.
     public let groups: [Int32]?
 

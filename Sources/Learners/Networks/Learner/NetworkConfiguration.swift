@@ -1,0 +1,214 @@
+import Compute
+import Core
+import Tables
+
+/// What all learners that train networks are asked, and how they do it.
+public protocol NetworkConfiguration: SupervisedLearner where Predictor == NetworkPredictor {
+    /// Units of the hidden layers.
+    var hidden: [Int] { get set }
+    var activation: ActivationName { get set }
+    /// Part of the units that each step leaves out.
+    var dropout: Float { get set }
+    /// Whether the hidden layers are normalized.
+    var layerNorm: Bool { get set }
+    var optimizer: NetworkOptimizer { get set }
+    /// nil for 0.001, or 0.01 for sgd and adagrad.
+    var learningRate: Float? { get set }
+    var epochs: Int { get set }
+    var batchSize: Int { get set }
+    /// Share of the training rows whose loss is watched.
+    var validation: Double { get set }
+    /// Epochs without a better validation loss after which the training stops and goes back to the best; 0 for never.
+    var patience: Int { get set }
+    var schedule: LearningRateSchedule { get set }
+    var warmUpSteps: Int { get set }
+    var momentum: Float { get set }
+    var weightDecay: Float { get set }
+    var l1: Float { get set }
+    var l2: Float { get set }
+    /// Largest norm of a gradient; 0 for no limit.
+    var clipNorm: Float { get set }
+    var labelSmoothing: Float { get set }
+    /// Huber's loss instead of squares, for numbers: errors beyond so many standard deviations count linearly; 0 for none.
+    var huber: Float { get set }
+    /// Batches whose gradients make one step.
+    var accumulate: Int { get set }
+    /// Whether operands of products are rounded to bfloat16 while training; nil for no.
+    var bfloat16: Bool? { get set }
+}
+
+extension NetworkConfiguration {
+    /// The options of the engine, as far as all networks have them.
+    var commonOptions: NetworkTrainingOptions {
+        var options = NetworkTrainingOptions()
+        options.epochs = epochs
+        options.batchSize = batchSize
+        options.optimizer = optimizer
+        options.learningRate = learningRate
+        options.momentum = momentum
+        options.schedule = schedule
+        options.warmUpSteps = warmUpSteps
+        options.clipNorm = clipNorm > 0 ? clipNorm : nil
+        options.l1 = l1
+        options.l2 = l2
+        options.weightDecay = weightDecay
+        options.accumulate = accumulate
+        options.labelSmoothing = labelSmoothing
+        options.patience = patience > 0 ? patience : nil
+        options.bfloat16 = bfloat16
+        options.seed = seed
+        return options
+    }
+
+    /// Throws ``ParameterError`` for values outside their ranges.
+    func validateTraining() throws {
+        try commonOptions.validate()
+        guard hidden.allSatisfy({ $0 >= 1 && $0 <= 1 << 20 }) else {
+            throw ParameterError(
+                "hidden", "units must be 1 or more, not \(hidden.map(String.init).joined(separator: ","))")
+        }
+        guard dropout >= 0, dropout < 1 else {
+            throw ParameterError("dropout", "must be at least 0 and below 1, not \(dropout)")
+        }
+        guard validation >= 0, validation < 1 else {
+            throw ParameterError("validation", "must be 0 or a share below 1, not \(validation)")
+        }
+        guard patience >= 0 else { throw ParameterError("patience", "must be 0 or more, not \(patience)") }
+        guard clipNorm >= 0 else { throw ParameterError("clipNorm", "must be 0 or more, not \(clipNorm)") }
+        guard huber >= 0 else { throw ParameterError("huber", "must be 0 or more, not \(huber)") }
+    }
+
+    /// Outputs of a network for a task.
+    func outputs(_ task: SupervisedTask) -> Int { task.kind == .multiclass ? task.labels.count : 1 }
+
+    /// The hidden layers of a perceptron, without the one that makes the outputs.
+    var hiddenLayers: [LayerSpecification] {
+        Array(
+            NetworkArchitecture.perceptron(
+                inputs: 1, hidden: hidden, activation: activation, dropout: dropout, layerNorm: layerNorm, outputs: 1
+            ).layers.dropLast())
+    }
+
+    /// Trains a network whose last layer gives what the task needs.
+    ///
+    /// - Parameters:
+    ///   - inputs: which columns are numbers and which identifiers; nil when all are numbers.
+    ///   - predictor: what to start from, on whose scale the targets are then; nil for random weights.
+    ///   - mask: 0 for parameters that stay 0; nil when all may change.
+    ///   - scaling: what is taken from all numbers, and what they are then multiplied by.
+    ///   - tableOptimizer: the optimizer of tables of vectors, when another than the usual one is wanted.
+    func train(
+        _ architecture: NetworkArchitecture, on training: TrainingSet, inputs: NetworkInputs?,
+        from predictor: NetworkPredictor? = nil, mask: NetworkWeights? = nil, tableOptimizer: TableOptimizer? = nil,
+        scaling: (shift: Float, factor: Float)? = nil, context: LearningContext
+    ) throws -> NetworkPredictor {
+        let task = training.task
+        let scale = scaling ?? predictor?.scale
+        let (shift, factor) = (scale?.shift, scale?.factor)
+        let numbers = (inputs?.numbers(training.features) ?? training.features.dense).scaled(shift, factor)
+        let identifiers = inputs?.identifiers(training.features)
+        let objective: NetworkObjective =
+            switch task.kind {
+            case .binary: .binary
+            case .multiclass: .classes
+            case .regression: huber > 0 ? .huber(delta: huber) : .squared
+            }
+        let (mean, deviation) =
+            predictor.map { ($0.settings.mean, $0.settings.deviation) }
+            ?? (task.kind == .regression ? moments(training) : (0, 1))
+        guard patience == 0 || validation > 0 || training.watched != nil else {
+            throw ParameterError("patience", "stopping early needs a validation part above 0")
+        }
+        let order = Philox(seed: seed, stream: NetworkRandom.split).permutation(count: training.rows)
+        let watched =
+            training.watched != nil ? 0 : min(Int((Double(training.rows) * validation).rounded()), training.rows - 1)
+        // The softmax loss smooths labels itself; the logistic one has them smoothed here: t(1 − s) + s/2.
+        let smoothing = task.kind == .binary ? Double(labelSmoothing) : 0
+        func data(
+            _ numbers: HostMatrix, _ identifiers: IdentifierRows?, _ target: [Double], _ weights: [Double]?,
+            _ rows: [Int], smoothing: Double
+        ) -> NetworkData {
+            let values = HostMatrix(rows: rows.count, columns: numbers.columns)
+            if numbers.columns > 0 {
+                for (place, row) in rows.enumerated() {
+                    _ = values.row(place).update(fromContentsOf: numbers.row(row))
+                }
+            }
+            let balance = weights.map { weights in
+                Double(rows.count) / max(rows.reduce(0.0) { $0 + weights[$1] }, 1e-300)
+            }
+            return NetworkData(
+                features: values, identifiers: identifiers?.selecting(rows),
+                targets: objective == .classes
+                    ? [] : rows.map { Float((target[$0] - mean) / deviation * (1 - smoothing) + smoothing / 2) },
+                labels: objective == .classes ? rows.map { Int32(target[$0]) } : [],
+                weights: balance.map { balance in rows.map { Float(weights![$0] * balance) } })
+        }
+        func own(_ rows: ArraySlice<Int>, smoothing: Double) -> NetworkData {
+            data(numbers, identifiers, training.target, training.weights, rows.sorted(), smoothing: smoothing)
+        }
+        let part = own(order[watched...], smoothing: smoothing)
+        var others = watched > 0 ? own(order[..<watched], smoothing: 0) : nil
+        if let other = training.watched {
+            others = data(
+                (inputs?.numbers(other.features) ?? other.features.dense).scaled(shift, factor),
+                inputs?.identifiers(other.features), other.target, other.weights, Array(other.target.indices),
+                smoothing: 0)
+        }
+        var options = commonOptions
+        options.tableOptimizer = tableOptimizer
+        let trainer = try NetworkTrainer(
+            architecture, objective: objective, options: options,
+            weights: try predictor?.weights ?? NetworkSession.current?.start(architecture), mask: mask,
+            stream: context.stream)
+        let result = try train(trainer, part, validation: others, context)
+        let made = NetworkPredictor(
+            architecture: architecture, objective: objective,
+            weights: part.identifiers.map { result.weights.fillingUntouchedRows($0, architecture) } ?? result.weights,
+            history: result.history, mean: mean, deviation: deviation, inputs: inputs,
+            featureMeans: ColumnMoments.of(training.features, weights: training.weights).means.map { Float($0) },
+            task: task)
+        if let shift, let factor { return made.scaling(shift: shift, factor: factor) }
+        return made
+    }
+
+    private func train(
+        _ trainer: NetworkTrainer, _ part: NetworkData, validation: NetworkData?, _ context: LearningContext
+    ) throws -> NetworkTrainingResult {
+        let session = NetworkSession.current
+        do {
+            return try trainer.train(
+                part, validation: validation, resuming: session?.checkpoint(for: part), saving: session?.save,
+                progress: { report in
+                    do {
+                        try context.report(
+                            completed: report.completed, total: report.total, unit: report.unit,
+                            figures: report.figures)
+                        return .proceed
+                    } catch { return .stop }
+                })
+        } catch let interruption as InterruptedNetworkTraining {
+            session?.note(interruption.checkpoint)
+            throw CancellationError()
+        } catch let divergence as DivergedNetworkTraining {
+            if let last = divergence.lastGood { session?.note(last) }
+            throw divergence
+        }
+    }
+
+    /// Mean and deviation of the target, so that the network predicts numbers around 0.
+    private func moments(_ training: TrainingSet) -> (mean: Double, deviation: Double) {
+        var (sum, total) = (0.0, 0.0)
+        for row in 0..<training.rows {
+            sum += training.weight(row) * training.target[row]
+            total += training.weight(row)
+        }
+        let mean = sum / total
+        var squares = 0.0
+        for row in 0..<training.rows {
+            squares += training.weight(row) * (training.target[row] - mean) * (training.target[row] - mean)
+        }
+        let deviation = (squares / total).squareRoot()
+        return (mean, deviation > 0 ? deviation : 1)
+    }
+}

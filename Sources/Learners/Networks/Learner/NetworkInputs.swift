@@ -1,0 +1,137 @@
+import Core
+import Tables
+
+/// Which columns of the features a network reads as numbers, and which as identifiers of tables of vectors.
+///
+/// Identifier 0 of a category is what training has not seen, and a missing value; levels follow.
+public struct NetworkInputs: Codable, Sendable, Equatable {
+    /// A column whose levels have vectors.
+    public struct Category: Codable, Sendable, Equatable {
+        public var column: Int
+        public var levels: Int
+    }
+
+    /// Levels of several categories together, as one identifier.
+    public struct Cross: Codable, Sendable, Equatable {
+        /// Places in ``NetworkInputs/categories``.
+        public var categories: [Int]
+        /// Identifiers; combinations beyond so many share them by a hash.
+        public var buckets: Int
+    }
+
+    public var columns: [Int]
+    public var categories: [Category]
+    public var crosses: [Cross]
+
+    /// Takes columns of categories for identifiers and all others for numbers.
+    init(_ features: [FeatureDescription]) {
+        (columns, categories, crosses) = ([], [], [])
+        for (column, feature) in features.enumerated() {
+            if case .category(let levels) = feature.kind {
+                categories.append(Category(column: column, levels: levels.count))
+            } else {
+                columns.append(column)
+            }
+        }
+    }
+
+    /// Rows of the tables: of the categories, then of the crosses.
+    var tables: [EmbeddingTable] {
+        (categories.map { $0.levels + 1 } + crosses.map(\.buckets)).enumerated().map {
+            EmbeddingTable(rows: $1, column: $0)
+        }
+    }
+
+    /// The columns that are numbers.
+    func numbers(_ features: Features) -> HostMatrix {
+        let all = features.dense
+        if columns.count == all.columns { return all }
+        let result = HostMatrix(rows: all.rows, columns: columns.count)
+        for row in 0..<all.rows {
+            for (place, column) in columns.enumerated() { result[row, place] = all[row, column] }
+        }
+        return result
+    }
+
+    /// The identifiers; nil when there are no categories.
+    func identifiers(_ features: Features) -> IdentifierRows? {
+        let width = categories.count + crosses.count
+        guard width > 0 else { return nil }
+        let all = features.dense
+        var values = [Int32](repeating: 0, count: all.rows * width)
+        for row in 0..<all.rows {
+            for (place, category) in categories.enumerated() {
+                let code = all[row, category.column]
+                // A code past the training's levels is an unseen one.
+                if code >= 0, code < Float(category.levels) { values[row * width + place] = Int32(code) + 1 }
+            }
+            for (place, cross) in crosses.enumerated() {
+                var (number, count) = (UInt64(0), UInt64(1))
+                for category in cross.categories {
+                    let levels = UInt64(categories[category].levels + 1)
+                    number = number &* levels &+ UInt64(values[row * width + category])
+                    count = count.multipliedReportingOverflow(by: levels).overflow ? .max : count &* levels
+                }
+                if count > UInt64(cross.buckets) {
+                    // A multiplicative hash whose upper bits depend on all of the number.
+                    number = (number ^ number >> 32) &* 0x9E37_79B9_7F4A_7C15
+                    number = (number >> 29) % UInt64(cross.buckets)
+                }
+                values[row * width + categories.count + place] = Int32(number)
+            }
+        }
+        return IdentifierRows(columns: width, values: values)
+    }
+}
+
+extension IdentifierRows {
+    /// Some rows, in the order given.
+    func selecting(_ rows: [Int]) -> IdentifierRows {
+        var picked: [Int32] = []
+        picked.reserveCapacity(rows.count * columns)
+        for row in rows { picked += values[row * columns..<(row + 1) * columns] }
+        return IdentifierRows(columns: columns, values: picked)
+    }
+}
+
+extension NetworkWeights {
+    /// Gives rows of tables that no training row has named (what was never seen, among others) the mean of those that
+    /// were, weighted by how often.
+    func fillingUntouchedRows(_ identifiers: IdentifierRows, _ architecture: NetworkArchitecture) -> NetworkWeights {
+        guard let network = try? architecture.resolved() else { return self }
+        var values = values
+        func visit(_ layers: [ResolvedLayer]) {
+            for layer in layers {
+                visit(layer.inner)
+                guard case .embedding(let tables, let units, _) = layer.specification else { continue }
+                for (index, table) in tables.enumerated() where table.count == 1 {
+                    let place = descriptions.firstIndex { $0.name == layer.parameters[index].name }!
+                    values[place] = filled(values[place], table, units, identifiers)
+                }
+            }
+        }
+        visit(network.layers)
+        return NetworkWeights(descriptions, values: values)
+    }
+
+    private func filled(
+        _ vectors: HostBuffer<Float>, _ table: EmbeddingTable, _ units: Int, _ identifiers: IdentifierRows
+    ) -> HostBuffer<Float> {
+        var counts = [Int](repeating: 0, count: table.rows)
+        for row in 0..<identifiers.rows {
+            let id = identifiers.values[row * identifiers.columns + table.column]
+            if id >= 0 { counts[Int(id)] += 1 }
+        }
+        let total = counts.reduce(0, +)
+        guard total > 0, counts.contains(0) else { return vectors }
+        var mean = [Double](repeating: 0, count: units)
+        for (row, count) in counts.enumerated() where count > 0 {
+            for unit in 0..<units { mean[unit] += Double(count) * Double(vectors[row * units + unit]) }
+        }
+        let result = HostBuffer(vectors.array)
+        for (row, count) in counts.enumerated() where count == 0 {
+            for unit in 0..<units { result[row * units + unit] = Float(mean[unit] / Double(total)) }
+        }
+        return result
+    }
+}

@@ -1,0 +1,155 @@
+import Core
+import FoundationEssentials
+import Synchronization
+
+/// The state of a sequence model's training between two batches: enough to go on as if it had never stopped.
+public struct SequenceCheckpoint: Sendable {
+    /// What the run was asked for, as the program that started it wrote it down.
+    public var request: [String: String]
+    public let options: SequenceOptions
+    public let history: NetworkHistory
+    /// Batches done of the epoch after the last completed one.
+    let position: Int
+    /// Losses of these, and what they are the sum of.
+    let total: [Float]
+    let state: OptimizerSnapshot
+    let best: NetworkWeights?
+    let fingerprint: String
+
+    public static let kind = "sequence-checkpoint"
+    public static let formatVersion = 1
+
+    private struct Place: Codable {
+        var position: Int
+        var steps: Int
+        var items: Int
+        var fingerprint: String
+    }
+
+    init(
+        request: [String: String] = [:], options: SequenceOptions, history: NetworkHistory, position: Int,
+        total: [Float], state: OptimizerSnapshot, best: NetworkWeights?, fingerprint: String
+    ) {
+        self.request = request
+        self.options = options
+        self.history = history
+        self.position = position
+        self.total = total
+        self.state = state
+        self.best = best
+        self.fingerprint = fingerprint
+    }
+
+    /// Writes the checkpoint as a model is written: whole or not at all.
+    public func save(to path: String) throws {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys]
+        func text(_ value: some Encodable) throws -> String {
+            String(decoding: try encoder.encode(value), as: UTF8.self)
+        }
+        let items = best?.descriptions[0].shape[0] ?? 0
+        var writer = SafetensorsWriter(metadata: [
+            "apus_kind": Self.kind, "apus_format_version": String(Self.formatVersion), "request": try text(request),
+            "configuration": try text(options), "history": try text(history),
+            "place": try text(Place(position: position, steps: state.steps, items: items, fingerprint: fingerprint)),
+        ])
+        writer.add("state.values", shape: [state.values.columns], state.values.storage)
+        if let first = state.first { writer.add("state.first", shape: [first.columns], first.storage) }
+        if let second = state.second { writer.add("state.second", shape: [second.columns], second.storage) }
+        writer.add("state.total", shape: [2], HostBuffer(total))
+        best?.write(to: &writer, prefix: "best.")
+        try writer.write(to: path)
+    }
+
+    /// Reads a checkpoint. Throws ``SystemError`` or ``DataError``.
+    public init(path: String) throws {
+        let file = try SafetensorsFile(path: path)
+        try file.require(kind: Self.kind, newestVersion: Self.formatVersion)
+        let place: Place = try file.decode("place")
+        let options: SequenceOptions = try file.decode("configuration")
+        func vector(_ name: String) throws -> HostMatrix? {
+            guard file.tensor(name) != nil else { return nil }
+            let storage = try file.floats(name)
+            return HostMatrix(rows: 1, columns: storage.count, storage: storage)
+        }
+        guard let values = try vector("state.values") else {
+            throw DataError("the checkpoint has no state", file: path)
+        }
+        var best: NetworkWeights?
+        if place.items > 0 {
+            let parameters: [ParameterDescription]
+            do {
+                try options.validate()
+                parameters = try options.parameters(items: place.items)
+            } catch { throw DataError("\(error)", file: path) }
+            best = try NetworkWeights(parameters, file: file, prefix: "best.")
+        }
+        self.init(
+            request: try file.decode("request"), options: options, history: try file.decode("history"),
+            position: place.position, total: try file.floats("state.total", shape: [2]).array,
+            state: OptimizerSnapshot(
+                values: values, first: try vector("state.first"), second: try vector("state.second"),
+                steps: place.steps), best: best, fingerprint: place.fingerprint)
+    }
+}
+
+/// A training of a sequence model that was told to stop; the checkpoint goes on from there to the same bits.
+public struct InterruptedSequenceTraining: Error, Sendable {
+    public let checkpoint: SequenceCheckpoint
+}
+
+/// What a program that trains sequence models keeps for an interruption: where to go on from, and where it stopped.
+///
+/// Given to learners through ``current``, a task-local value, because a learner is a configuration and knows no files.
+public final class SequenceSession: Sendable {
+    @TaskLocal public static var current: SequenceSession?
+
+    private struct State {
+        var resuming: SequenceCheckpoint?
+        var last: SequenceCheckpoint?
+        var wasUsed = false
+    }
+
+    private let state: Mutex<State>
+    private let request: [String: String]
+    private let saved: (path: String, every: Int)?
+
+    /// - Parameters:
+    ///   - resuming: the state to go on from, when the data are the same.
+    ///   - request: stored in checkpoints.
+    ///   - saved: where a checkpoint is written every so many epochs.
+    public init(
+        resuming: SequenceCheckpoint? = nil, request: [String: String] = [:], saved: (path: String, every: Int)? = nil
+    ) {
+        state = Mutex(State(resuming: resuming))
+        self.request = request
+        self.saved = saved
+    }
+
+    /// The state where the training stopped, or the last good one.
+    public var lastCheckpoint: SequenceCheckpoint? { state.withLock { $0.last } }
+
+    /// Whether the state to go on from was of these data.
+    public var wasUsed: Bool { state.withLock { $0.wasUsed } }
+
+    func checkpoint(fingerprint: String) -> SequenceCheckpoint? {
+        let present = state.withLock { $0.resuming }
+        guard let present, present.fingerprint == fingerprint else { return nil }
+        state.withLock { $0.wasUsed = true }
+        return present
+    }
+
+    func note(_ checkpoint: SequenceCheckpoint) {
+        var checkpoint = checkpoint
+        checkpoint.request = request
+        state.withLock { $0.last = checkpoint }
+    }
+
+    func save(_ make: () throws -> SequenceCheckpoint) throws {
+        guard let saved else { return }
+        var checkpoint = try make()
+        guard checkpoint.history.epochs % saved.every == 0 else { return }
+        checkpoint.request = request
+        try checkpoint.save(to: saved.path)
+    }
+}

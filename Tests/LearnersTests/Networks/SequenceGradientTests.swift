@@ -1,0 +1,45 @@
+import Compute
+import Core
+import Learners
+import Testing
+
+/// Gradients of the layers of sequences against central differences in double: relative error at most 1e-3.
+@Suite("Gradients of sequence layers") struct SequenceGradientTests {
+    static let nets: [NetworkGradientTests.Net] =
+        RecurrentCell.allCases.map { cell in
+            net("\(cell.rawValue), two layers", [.recurrent(cell: cell, units: 5), .recurrent(cell: cell, units: 3)])
+        } + [
+            net("attention", [.attention(heads: 2, causal: false)]),
+            net("causal attention and positions", [.positions(learned: true), .attention(heads: 3, causal: true)]),
+            net(
+                "transformer, norm first",
+                [
+                    .positions(learned: false),
+                    .transformer(
+                        TransformerBlock(heads: 2, hidden: 8, activation: .gelu, normFirst: true, causal: true)),
+                ]),
+            net(
+                "transformer, norm behind",
+                [
+                    .transformer(
+                        TransformerBlock(heads: 3, hidden: 7, activation: .tanh, normFirst: false, causal: false)),
+                    .transformer(
+                        TransformerBlock(heads: 1, hidden: 5, activation: .silu, normFirst: false, causal: true)),
+                ]),
+        ]
+
+    private static func net(_ text: String, _ layers: [SequenceLayer]) -> NetworkGradientTests.Net {
+        NetworkGradientTests.Net(
+            description: text, input: LayerShape(rows: 5, columns: 6),
+            // What is before the layers gets a gradient, too.
+            layers: [.dense(units: 6, bias: true)] + layers.map { LayerSpecification.sequence($0) } + [
+                .dense(units: 2, bias: true)
+            ],
+            objective: .squared)
+    }
+
+    @Test("agree with differences", arguments: TestDevices.names, nets)
+    func agree(_ device: String, _ net: NetworkGradientTests.Net) throws {
+        try NetworkGradientTests.check(device, net)
+    }
+}
