@@ -124,7 +124,7 @@ int64_t apus_top_k_quantized(apus_top_k *states, int64_t query_count, const int8
                              const uint8_t *candidates, const float *scales, const float *biases,
                              const apus_quantized_panel *panels, const float *candidate_rows, int64_t candidate_stride,
                              int64_t candidate_count, int32_t first_index, const float *bias, int64_t d,
-                             const int64_t *row_pointers, const int32_t *excluded) {
+                             const int64_t *row_pointers, const int32_t *excluded, float share) {
     int64_t bytes = apus_quantized_bytes(d), steps = bytes / 4, scored = 0;
     for (int64_t group = 0; group < query_count; group += APUS_QUANTIZED_ROWS) {
         int64_t present = query_count - group < APUS_QUANTIZED_ROWS ? query_count - group : APUS_QUANTIZED_ROWS;
@@ -156,7 +156,7 @@ int64_t apus_top_k_quantized(apus_top_k *states, int64_t query_count, const int8
                 const apus_quantized_query *query = facts + group + (r < present ? r : 0);
                 float reach = query->norm * shared->residual + query->residual * shared->norm + 0x1p-22f * shared->bias;
                 // What the k-th score is at, less what rounding can hide. "Not below" lets NaN pass.
-                __m512 least = _mm512_set1_ps(states[group + (r < present ? r : 0)].threshold - reach);
+                __m512 least = _mm512_set1_ps(states[group + (r < present ? r : 0)].threshold - share * reach);
                 __m512 step = _mm512_set1_ps(query->scale);
                 __m512i offset = _mm512_set1_epi32(query->offset);
                 __m512 low = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_sub_epi32(sum[r][0], offset)), scale0);
@@ -198,7 +198,7 @@ int64_t apus_top_k_quantized(apus_top_k *states, int64_t query_count, const int8
                              const uint8_t *candidates, const float *scales, const float *biases,
                              const apus_quantized_panel *panels, const float *candidate_rows, int64_t candidate_stride,
                              int64_t candidate_count, int32_t first_index, const float *bias, int64_t d,
-                             const int64_t *row_pointers, const int32_t *excluded) {
+                             const int64_t *row_pointers, const int32_t *excluded, float share) {
     return 0;
 }
 

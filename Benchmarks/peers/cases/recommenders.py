@@ -54,7 +54,7 @@ def item_cosine(record):
         mine = found[item]
         # Whichever of equally similar items are kept, their similarities are the same.
         worst = max([worst, abs(len(mine) - len(others))] + [abs(a - b) for a, b in zip(mine, others)])
-    record.at_most("largest difference of a similarity, rank by rank", worst, 1e-5, "", peer=version("implicit"))
+    record.at_most("largest difference of a similarity, rank by rank", float(worst), 1e-5, "", peer=version("implicit"))
 
 
 def movielens(folder):

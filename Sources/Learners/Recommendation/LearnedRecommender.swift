@@ -25,6 +25,10 @@ public protocol LearnedRecommender: Sendable {
     /// Prepares for questions on a device.
     func open(_ context: RecommenderContext) throws -> any Recommender
 
+    /// The same when users have come and histories have grown, nothing of the items being learned anew: users × items, the
+    /// items in their order. Nil for a kind that learns something of every user by training.
+    func withHistories(_ histories: HostSparseMatrix) -> (any LearnedRecommender)?
+
     /// The mean rating when ratings are predicted (then the model is judged by RMSE); nil when items are ranked.
     var ratingMean: Float? { get }
 
@@ -34,6 +38,7 @@ public protocol LearnedRecommender: Sendable {
 
 extension LearnedRecommender {
     public static var formatVersion: Int { 1 }
+    public func withHistories(_ histories: HostSparseMatrix) -> (any LearnedRecommender)? { nil }
     public var ratingMean: Float? { nil }
 
     /// Encodes parameters as the model file keeps them.
