@@ -51,8 +51,17 @@ __kernel void gemm_pack_a(
                 vstore4(vload4(2, from), 2, target + p * TILE_ROWS);
             }
         } else if (rows == TILE_ROWS) {
-            for (long p = 0; p < length; ++p) {
-                for (int i = 0; i < TILE_ROWS; ++i) target[p * TILE_ROWS + i] = block[i * row_step + p * column_step];
+            // Sixteen of a row at a time: rows at a distance of a power of two lose each other's lines from the cache.
+            long p = 0;
+            for (; p + 16 <= length; p += 16) {
+                for (int i = 0; i < TILE_ROWS; ++i) {
+                    float values[16];
+                    vstore16(vload16(0, block + i * row_step + p), 0, values);
+                    for (int j = 0; j < 16; ++j) target[(p + j) * TILE_ROWS + i] = values[j];
+                }
+            }
+            for (; p < length; ++p) {
+                for (int i = 0; i < TILE_ROWS; ++i) target[p * TILE_ROWS + i] = block[i * row_step + p];
             }
         } else {
             for (long p = 0; p < length; ++p) {
