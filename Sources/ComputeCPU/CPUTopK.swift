@@ -159,7 +159,9 @@ struct TopKDivision {
         tile = max(columns, min(2048, (1 << 16) / max(dimensions, 1)) / columns * columns)
         // Lists, and packed queries, of a block stay within some 8 MB each.
         let room = (1 << 20) / max(capacity, dimensions / 2, 1)
-        block = min(queryCount, max(rows, min(576, room) / rows * rows))
+        // Rounded queries take a quarter of the memory.
+        let canRound = (16...4096).contains(dimensions) && apus_top_k_quantized_available()
+        block = min(queryCount, max(rows, min(canRound ? 1152 : 576, room) / rows * rows))
         // Enough tasks for some tens of workers, but ranges long enough that few of their candidates get on a list.
         let blocks = Chunks.count(queryCount, size: block)
         let listed = max(1, (1 << 22) / max(queryCount * kept, 1))
@@ -167,8 +169,7 @@ struct TopKDivision {
         // Rounding a candidate costs as much as some products with it, and short vectors gain little. Long lists let too
         // many through.
         isQuantized =
-            block >= 48 && (16...4096).contains(dimensions) && candidates >= 64 * kept
-            && apus_top_k_quantized_available()
+            block >= 48 && canRound && candidates >= 64 * kept
     }
 
     var blocks: Int { Chunks.count(queryCount, size: block) }

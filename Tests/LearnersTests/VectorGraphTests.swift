@@ -83,10 +83,10 @@ import Testing
         }
     }
 
-    /// Rows that their codes can't tell apart are compared by the vectors.
+    /// Rows that their codes can't tell apart are compared by the vectors; crowds far from each other are linked all the same.
     @Test func crowdedRows() throws {
-        let table = randomTable(2000, 40, scale: 1e-3, seed: 6)
-        for i in 0..<2000 { table[i, i % 4] += 100 }
+        let table = randomTable(2000, 40, scale: 0.03, seed: 6)
+        for i in 0..<2000 { table[i, i % 4] += 20 }
         var index = try VectorIndex(table, similarity: .euclidean)
         try index.buildGraph(threads: 2)
         #expect(index.graph?.comparesCodes == false)

@@ -81,7 +81,7 @@ struct SegmentDataFlags: ParsableArguments {
     }
 
     private static func seconds(_ text: String) throws -> Int64 {
-        guard case .date(let values) = try Column("as-of", categories: [text]).converted(to: .date).values,
+        guard case .date(let values)? = try? Column("as-of", categories: [text]).converted(to: .date).values,
             let first = values.first, first != Column.missingInteger
         else { throw ValidationError("--as-of wants a date such as 2011-12-10, not \(text)") }
         return first

@@ -26,7 +26,7 @@ struct CenterBounds {
     /// Nil where comparing everything is cheap, or comparing the centres is not.
     init?(_ prepared: KMeansPoints, clusters: Int, stream: Compute.Stream) {
         let (n, d) = (prepared.matrix.rows, prepared.matrix.columns)
-        guard clusters >= 8, clusters * d >= 64, 8 * clusters <= n else { return nil }
+        guard clusters >= 4, clusters * d >= 32, 8 * clusters <= n else { return nil }
         (self.prepared, self.clusters, self.stream) = (prepared, clusters, stream)
     }
 

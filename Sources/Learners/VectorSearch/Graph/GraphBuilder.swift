@@ -108,6 +108,44 @@ final class GraphBuilder {
                 elapsedSeconds: monotonicSeconds() - began)
             if progress?(report) == .stop { throw CancellationError() }
         }
+        linkStrangers()
+    }
+
+    /// Links to rows that no walk from the entry could reach, crowds far from all others for example: each from the nearest
+    /// row that is reached and has room for a link, else in the place of a link.
+    private func linkStrangers() {
+        guard entry >= 0 else { return }
+        let own = memory(0)
+        var graph = graph
+        var reached = [Bool](repeating: false, count: count)
+        func spread(from row: Int) {
+            var waiting = [row]
+            reached[row] = true
+            while let one = waiting.popLast() {
+                let links = list(one, 0)
+                for place in 0..<most(0) where links[place] >= 0 && !reached[Int(links[place])] {
+                    reached[Int(links[place])] = true
+                    waiting.append(Int(links[place]))
+                }
+            }
+        }
+        spread(from: entry)
+        // Rows that have left, or wait to be linked, link to nobody.
+        for row in 0..<count where !reached[row] && list(row, 0)[0] >= 0 {
+            var query = apus_rounded_query()
+            apus_graph_query_of_row(&graph, Int32(row), own.code, &query)
+            let near = own.near.baseAddress
+            near[0] = apus_near(distance: 0, row: Int32(entry))
+            let found = Int(
+                apus_graph_walk(
+                    &graph, &query, space.extra(row), 0, near, 1, Int64(options.buildWidth), &own.memory))
+            let hosts = (0..<found).map { Int(near[$0].row) }
+            let host = hosts.first { list($0, 0)[most(0) - 1] < 0 } ?? hosts.first ?? entry
+            let links = list(host, 0)
+            let place = (0..<most(0)).first { links[$0] < 0 } ?? most(0) - 1
+            links[place] = Int32(row)
+            spread(from: row)
+        }
     }
 
     /// Chooses the links of one row; nothing links to it yet.
