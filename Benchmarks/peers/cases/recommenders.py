@@ -101,6 +101,23 @@ def bpr(record):
                    tolerance=0)
 
 
+@case("evaluate-movielens", "Recommenders", "Evaluation of every user of MovieLens 1M, all recommenders of compare")
+def evaluate_movielens(record):
+    """Ratings of 4 and 5, a tenth to be found. Whole commands, from files to figures with intervals: `apus evaluate` of each
+    model, one after another; everybody folded in from their histories."""
+    folder = data("movielens-1m-pairs", movielens)
+    total = 0.0
+    for kind in ("popular", "neighbors", "ease", "als", "bpr"):
+        trained(kind, folder / "train.csv", folder / f"evaluated-{kind}.apus")
+        start = time.perf_counter()
+        found = apus("evaluate", "--model", folder / f"evaluated-{kind}.apus", "--fold-in", folder / "train.csv", "--test",
+                     folder / "test.csv", "--device", "cpu", "--threads", THREADS, "--quiet", "--json")
+        seconds = time.perf_counter() - start
+        total += seconds
+        record.details[kind] = dict(seconds=round(seconds, 2), ndcg100=found["metrics"]["ndcg@100"])
+    record.at_most("all five", total, 120, "s")
+
+
 @case("ease", "Recommenders", "EASE, MovieLens 1M (ratings of 4 and 5), regularization 250")
 def ease(record):
     """Held-out figures beside those of a few lines of NumPy in double precision, on the same split."""
