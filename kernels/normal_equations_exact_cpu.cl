@@ -17,11 +17,11 @@
 // Bytes of a row's vectors that are copied together for the conjugate-gradient steps: a share of the third-level cache,
 // which streams faster than memory answers.
 #ifndef APUS_GATHER_BYTES
-#define APUS_GATHER_BYTES 8388608
+#define APUS_GATHER_BYTES 4194304
 #endif
 // A row whose vectors have no more bytes than this stays in the second-level cache without being copied.
 #ifndef APUS_IN_PLACE_BYTES
-#define APUS_IN_PLACE_BYTES 262144
+#define APUS_IN_PLACE_BYTES 524288
 #endif
 // Bytes of fixed vectors asked for ahead of their use.
 #ifndef APUS_LOOKAHEAD_BYTES

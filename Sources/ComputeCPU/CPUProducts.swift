@@ -5,10 +5,13 @@ import Core
 
 /// Dense products: slabs of single-threaded OpenBLAS calls.
 extension CPUBackend {
-    /// Rows and columns of a slab, fixed by the shape of the product. A slab packs panels of its own, at a cost of
-    /// 1 / rows + 1 / columns: slabs are few and nearly square, yet enough for the workers of some tens of cores
-    /// where the product is large.
-    static func slab(m: Int, n: Int, k: Int) -> (rows: Int, columns: Int) {
+    /// Rows and columns of a slab. A slab packs panels of its own, at a cost of 1 / rows + 1 / columns: slabs are few
+    /// and nearly square, yet enough for the workers of some tens of cores where the product is large.
+    ///
+    /// Fixed by the shape of the product but where a packing more or less is felt, about 1024 × 1024 × 1024: there four
+    /// slabs do for up to four threads. The slabs of either number are too large for OpenBLAS to change its way with
+    /// them, so that every element is the same sum in the same order.
+    static func slab(m: Int, n: Int, k: Int, threads: Int) -> (rows: Int, columns: Int) {
         let work = Double(m) * Double(n) * Double(max(k, 1))
         // Some hundred gigaflops a core: 2²² multiply-adds take 35 microseconds, 2³³ 70 milliseconds.
         let parts =
@@ -16,6 +19,7 @@ extension CPUBackend {
             case ..<0x1p22: 1
             case ..<0x1p24: 2
             case ..<0x1p27: 4
+            case ...0x1p31: threads <= 4 ? 4 : 8
             case ...0x1p33: 8
             case ..<0x1p38: 16
             default: 64
@@ -36,7 +40,7 @@ extension CPUBackend {
     func gemm(_ gemm: Gemm) {
         let (m, n, k) = (gemm.m, gemm.n, gemm.k)
         if k >= LongProduct.leastLength, m * n <= LongProduct.mostElements, k >= 4 * max(m, n) { return longGemm(gemm) }
-        let slab = Self.slab(m: m, n: n, k: k)
+        let slab = Self.slab(m: m, n: n, k: k, threads: pool.threadCount)
         let (rowSlabs, columnSlabs) = (Chunks.count(m, size: slab.rows), Chunks.count(n, size: slab.columns))
         let activation = gemm.activation.loopArgument
         pool.parallelFor(rowSlabs * columnSlabs) { chunk, _ in

@@ -42,7 +42,7 @@ extension Lowering {
         // APUS_PANEL: vectors or coordinates of a panel.
         let panel = max(context.tuning[.primalPanel], context.tuning[.dualPanel])
         // APUS_GATHER_BYTES: vectors of a long row that are copied together.
-        let gatherBytes = 8 << 20
+        let gatherBytes = 4 << 20
         let wide = roundUp(d, 16)
         let slabs = wide / 16 + 1
         let gathered = max(min(gatherBytes / 4 / wide, roundUp(longestRow, 16)) / 8 * 8, 8)

@@ -39,6 +39,45 @@ import Testing
         #expect(seen.isDisjoint(with: items.map { Substring($0) }), "already seen items are left out")
     }
 
+    /// A model without titles shows no column of them, takes them from a file, and training takes them from a column of
+    /// the interactions.
+    @Test func titlesComeFromAFileOrFromAColumn() throws {
+        let trained = try SmallShop.trained.get()
+        let folder = TemporaryFolder()
+        let rows = SmallShop.text.split(separator: "\n").map(String.init)
+        let items = Set(rows.dropFirst().map { String($0.split(separator: ",")[1]) })
+        _ = folder.write("names.csv", "item,title\n" + items.map { "\($0),Title of \($0)\n" }.joined())
+        _ = folder.write(
+            "titled.csv",
+            rows.enumerated().map { number, row in
+                row + (number == 0 ? ",product\n" : ",\"Product, \(row.split(separator: ",")[1])\"\n")
+            }.joined())
+        let asked = [
+            "recommend", "--model", trained.path + "/shop.apus", "--user", "u1", "--count", "3", "--device", "cpu",
+        ]
+        let plain = try Program.run(asked)
+        #expect(plain.code == 0 && !plain.output.contains("title"), "\(plain.output)")
+        let named = try Program.run(asked + ["--item-names", folder.path + "/names.csv"])
+        #expect(named.code == 0 && named.output.contains("Title of i"), "\(named.output) \(named.errors)")
+        let similar = try Program.run([
+            "similar", "--model", trained.path + "/shop.apus", "--item", String(items.first ?? ""), "--count", "2",
+            "--device", "cpu", "--item-names", folder.path + "/names.csv",
+        ])
+        #expect(similar.code == 0 && similar.output.contains("Title of i"), "\(similar.output) \(similar.errors)")
+
+        let train = [
+            "train", "als", "--interactions", folder.path + "/titled.csv", "--factors", "4", "--iterations", "2",
+            "--device", "cpu", "--output", folder.path + "/titled.apus",
+        ]
+        let wrong = try Program.run(train + ["--item-name-column", "produkt"])
+        #expect(wrong.code == 65 && wrong.errors.contains("produkt") && wrong.errors.contains("product"))
+        #expect(try Program.run(train + ["--item-name-column", "product"]).code == 0)
+        let titled = try Program.run([
+            "recommend", "--model", folder.path + "/titled.apus", "--user", "u1", "--count", "3", "--device", "cpu",
+        ])
+        #expect(titled.output.contains("Product, i"), "\(titled.output)")
+    }
+
     @Test func unknownUsersGetPopularItemsAndAreTold() throws {
         let folder = try SmallShop.trained.get()
         let result = try Program.run([

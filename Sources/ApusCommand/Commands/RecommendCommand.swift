@@ -28,6 +28,7 @@ struct RecommendCommand: ParsableCommand {
     var only: String?
     @Flag(name: .customLong("include-seen"), help: "Do not leave out what the user has.")
     var includeSeen = false
+    @OptionGroup var names: ItemNameFlags
     @Flag(help: "Name the user's own items that carried each recommendation, with their shares.")
     var explain = false
     @Option(help: "Write a CSV file (user,rank,item,score,reason) instead of printing.")
@@ -44,7 +45,7 @@ struct RecommendCommand: ParsableCommand {
 
     func run() throws {
         if let output { try OutputFolder.check(output) }
-        let session = try ModelSession(path: model, device: deviceOption, global: global)
+        let session = try ModelSession(path: model, names: names, device: deviceOption, global: global)
         let filter = ItemFilter(
             excluded: Set(try exclude.map(session.items) ?? []), allowed: try only.map { Set(try session.items($0)) })
         let answers = try answers(session, filter)
@@ -134,12 +135,10 @@ struct RecommendCommand: ParsableCommand {
         Output.line("\(answer.user)\(answer.remark.map { " (\($0))" } ?? "")")
         var rows: [[String]] = []
         for (rank, entry) in answer.items.enumerated() {
-            rows.append([
-                String(rank + 1), session.model.items[Int(entry.item)],
-                session.model.itemTitles?[Int(entry.item)] ?? "", fixed(Double(entry.score), 4),
-            ])
+            rows.append(
+                [String(rank + 1)] + session.fields(.items, entry.item) + [fixed(Double(entry.score), 4)])
         }
-        Output.table(["rank", "item", "title", "score"], rows)
+        Output.table(["rank"] + session.header(.items) + ["score"], rows)
         guard explain else { return }
         for entry in answer.items where !answer.history.isEmpty {
             let parts = try session.recommender.explain(item: entry.item, history: answer.history).prefix(3)

@@ -29,6 +29,7 @@ struct SimilarCommand: ParsableCommand {
             --interactions; cosine (default), dot, euclidean or pearson with vectors.
             """)
     var similarity: SimilarityName?
+    @OptionGroup var names: ItemNameFlags
     @OptionGroup var vectors: SimilarVectorFlags
     @OptionGroup var rows: SimilarRowsFlags
     @Option(help: "Write a CSV file (user or item,rank,neighbor,similarity) instead of printing; not with --model.")
@@ -46,7 +47,10 @@ struct SimilarCommand: ParsableCommand {
             guard (item != nil) != (user != nil) else { throw ValidationError("give --item or --user") }
             guard similarity == nil else { throw ValidationError("--similarity is the model's; train another") }
             guard output == nil else { throw ValidationError("--output goes with --interactions and vectors") }
-        } else if rows.interactions != nil {
+            return
+        }
+        guard names.itemNames == nil else { throw ValidationError("--item-names goes with --model") }
+        if rows.interactions != nil {
             guard item == nil || rows.between == .items, user == nil || rows.between == .users else {
                 throw ValidationError("--user goes with --between users, --item with --between items")
             }
@@ -70,7 +74,7 @@ struct SimilarCommand: ParsableCommand {
                 output: output, reading: reading,
                 deviceOption: deviceOption, global: global)
         }
-        let session = try ModelSession(path: model, device: deviceOption, global: global)
+        let session = try ModelSession(path: model, names: names, device: deviceOption, global: global)
         let side: RecommenderSide = item != nil ? .items : .users
         let row = try item.map(session.item) ?? session.user(user ?? "")
         let found = try session.recommender.similar(side, to: [row], count: count).row(0)
@@ -95,13 +99,9 @@ struct SimilarCommand: ParsableCommand {
         } else {
             Output.line(side == .items ? session.model.title(of: Int(row)) : name(row))
             Output.table(
-                ["rank", side == .items ? "item" : "user", "title", "similarity"],
+                ["rank"] + session.header(side) + ["similarity"],
                 found.enumerated().map { rank, entry in
-                    [
-                        String(rank + 1), name(entry.item),
-                        side == .items ? session.model.itemTitles?[Int(entry.item)] ?? "" : "",
-                        fixed(Double(entry.score), 4),
-                    ]
+                    [String(rank + 1)] + session.fields(side, entry.item) + [fixed(Double(entry.score), 4)]
                 })
         }
     }

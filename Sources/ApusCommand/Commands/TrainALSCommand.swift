@@ -69,10 +69,7 @@ struct TrainALSCommand: ParsableCommand {
     @Flag(help: "Train once more on everything after the evaluation.")
     var refit = false
 
-    @Option(name: .customLong("item-names"), help: "File with a column of items and one of titles.")
-    var itemNames: String?
-    @Option(name: .customLong("item-names-columns"), help: "Columns of that file if it has no header: item,title,-")
-    var itemNamesColumns: String?
+    @OptionGroup var names: TrainingItemNameFlags
     @Option(name: .customLong("warm-start"), help: "Start from the factors of this model.")
     var warmStart: String?
     @Option(help: "The model file to write.")
@@ -146,9 +143,9 @@ struct TrainALSCommand: ParsableCommand {
         var divided: DividedInteractions? = try data.readDivided(
             by: { trainingOptions($0).effectiveSplit }, needsTimes: needsTimes, global, progress)
         let summary = DataSummary(divided!)
-        let titles = try itemNames.map {
-            try ItemTitles.read($0, columns: itemNamesColumns, delimiter: nil, items: divided!.items)
-        }
+        let titles = try names.titles(
+            for: divided!.items, interactions: data.interactions, reading: data.reading, report: divided!.report,
+            global: global)
         let loaded = monotonicSeconds()
         let options = trainingOptions(divided!.report)
         try plan(divided!.split, options.factorization, device: device, stream: stream)

@@ -14,10 +14,7 @@ struct RecommenderFlags: ParsableArguments {
     @OptionGroup var splitting: SplitFlags
     @Flag(help: "Train once more on everything after the evaluation.")
     var refit = false
-    @Option(name: .customLong("item-names"), help: "File with a column of items and one of titles.")
-    var itemNames: String?
-    @Option(name: .customLong("item-names-columns"), help: "Columns of that file if it has no header: item,title,-")
-    var itemNamesColumns: String?
+    @OptionGroup var names: TrainingItemNameFlags
     @Option(help: "The model file to write.")
     var output: String
 }
@@ -67,13 +64,12 @@ extension RecommenderFlags {
         fitting.refit = refit
         fitting.request = ["arguments": CommandLine.arguments.dropFirst().joined(separator: "\u{1F}")]
         try configure(&fitting, interactions)
-        if let itemNames {
-            let items =
-                fitting.newItems.isEmpty
-                ? interactions.items : IdentifierIndex(interactions.items.strings + fitting.newItems)
-            fitting.itemTitles = try ItemTitles.read(
-                itemNames, columns: itemNamesColumns, delimiter: nil, items: items)
-        }
+        let items =
+            fitting.newItems.isEmpty
+            ? interactions.items : IdentifierIndex(interactions.items.strings + fitting.newItems)
+        fitting.itemTitles = try names.titles(
+            for: items, interactions: data.interactions, reading: data.reading, report: interactions.report,
+            global: global)
         let loaded = monotonicSeconds()
         let result = try fitting.run(interactions, stream: stream, progress: progress.handler)
         ProgressDisplay.clearLine()

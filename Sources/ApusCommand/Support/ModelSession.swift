@@ -12,8 +12,11 @@ struct ModelSession {
     let stream: Compute.Stream
     let itemCounts: [Float]
 
-    init(path: String, device: DeviceOption, global: GlobalOptions) throws {
-        model = try RecommenderModel(path: path)
+    /// - Parameter names: titles that take the place of the model's own.
+    init(path: String, names: ItemNameFlags? = nil, device: DeviceOption, global: GlobalOptions) throws {
+        var model = try RecommenderModel(path: path)
+        if let titles = try names?.titles(for: model.items) { model.itemTitles = titles }
+        self.model = model
         stream = try device.open(global).makeStream()
         itemCounts = model.itemCounts
         recommender = try model.open(on: stream)
@@ -52,6 +55,16 @@ struct ModelSession {
         }
         let column = try table.column(role, among: names)
         return table.rows.map { $0[column] }
+    }
+
+    /// Columns of a table for people that name an item, and their fields: a column of titles where there are any.
+    func header(_ side: RecommenderSide) -> [String] {
+        side == .users ? ["user"] : model.itemTitles == nil ? ["item"] : ["item", "title"]
+    }
+
+    func fields(_ side: RecommenderSide, _ row: Int32) -> [String] {
+        guard side == .items else { return [model.users[Int(row)]] }
+        return [model.items[Int(row)]] + (model.itemTitles.map { [$0[Int(row)]] } ?? [])
     }
 
     /// Name and title of an item for people: the title alone says it when there is one.

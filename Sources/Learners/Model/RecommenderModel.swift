@@ -11,7 +11,9 @@ public struct RecommenderModel: Sendable {
     /// Names of the rows of the item table.
     public let items: IdentifierIndex
     /// Titles of the items, in their order; empty strings where a title is missing.
-    public let itemTitles: IdentifierIndex?
+    public var itemTitles: IdentifierIndex? {
+        didSet { precondition(itemTitles.map { $0.count == items.count } ?? true) }
+    }
     /// users × items: all interactions of the data, by which items are left out and recommendations explained.
     public let seen: HostSparseMatrix
     /// How the model came to be.

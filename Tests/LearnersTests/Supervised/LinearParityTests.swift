@@ -55,7 +55,7 @@ import Testing
     @Test(
         arguments: [
             ("logistic", "binary", false), ("logistic_weighted", "binary", true), ("multinomial", "multi", false),
-        ], [LogisticRegression.Solver.newton, .lbfgs, .coordinate, .stochastic])
+        ], [LogisticRegression.Solver.newton, .newtonCG, .lbfgs, .coordinate, .stochastic])
     func logistic(fit: (name: String, target: String, weighted: Bool), solver: LogisticRegression.Solver) throws {
         var learner = LogisticRegression()
         learner.l2 = try fixture.values("\(fit.name).l2")[0]
@@ -105,7 +105,7 @@ import Testing
             features: dense.features.asSparse, task: dense.task, target: dense.target, weights: dense.weights)
         var learner = LogisticRegression()
         learner.tolerance = 1e-9
-        for solver in [LogisticRegression.Solver.lbfgs, .coordinate] {
+        for solver in [LogisticRegression.Solver.newtonCG, .lbfgs, .coordinate] {
             learner.solver = solver
             try check(try learner.fit(sparse, context: cpuContext()), "logistic_weighted")
         }

@@ -35,7 +35,7 @@ struct TrainLogisticCommand: ParsableCommand {
     var l1 = LogisticRegression().l1
     @Option(help: "Weight of half the sum of their squares.")
     var l2 = LogisticRegression().l2
-    @Option(help: "auto, newton, lbfgs, coordinate or stochastic.")
+    @Option(help: "auto, newton, newton-cg, lbfgs, coordinate or stochastic.")
     var solver = LogisticRegression.Solver.auto
     @OptionGroup var training: TableTrainingFlags
 

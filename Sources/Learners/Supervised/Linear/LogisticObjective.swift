@@ -102,6 +102,34 @@ final class LogisticObjective {
         return partial.elements.reduce(0, +)
     }
 
+    /// `product = H · direction`, H being the Hessian at the last point; reads the features twice.
+    func hessianProduct(_ direction: [Double], into product: inout [Double]) {
+        let (rows, k, columns) = (design.rows, k, design.columns)
+        let (probabilities, residuals) = (probabilities, residuals)
+        direction.withUnsafeBufferPointer { design.scores($0.baseAddress!, k: k, into: residuals.baseAddress) }
+        let chunk = 1024
+        Workers.share(tasks: (rows + chunk - 1) / chunk, threads: rows * k > 200_000 ? design.threads : 1) { number in
+            for row in number * chunk..<min((number + 1) * chunk, rows) {
+                let weight = weights[row]
+                if k == 1 {
+                    let probability = probabilities[row]
+                    residuals[row] *= weight * probability * (1 - probability)
+                    continue
+                }
+                let own = residuals.baseAddress + row * k
+                let mine = probabilities.baseAddress + row * k
+                var mean = 0.0
+                for output in 0..<k { mean += mine[output] * own[output] }
+                for output in 0..<k { own[output] = weight * mine[output] * (own[output] - mean) }
+            }
+        }
+        product.withUnsafeMutableBufferPointer { product in
+            design.gradient(residuals.baseAddress, k: k, into: product.baseAddress!)
+            for place in 0..<columns * k { product[place] += l2 * direction[place] }
+            if !hasIntercept { for output in 0..<k { product[columns * k + output] = 0 } }
+        }
+    }
+
     /// The Hessian at the last point, size × size in the order of the coefficients. Only for dense features.
     /// O(rows · columns² · k²).
     func hessian() -> [Double] {

@@ -11,10 +11,12 @@ public struct LogisticRegression: SupervisedLearner {
 
     /// How the minimum is found.
     public enum Solver: String, Codable, Sendable, CaseIterable {
-        /// Newton for few coefficients of dense features, coordinate descent with l1, else L-BFGS.
+        /// Newton for few coefficients of dense features, coordinate descent with l1, else Newton by conjugate gradients.
         case auto
         /// Newton's method: few iterations, each with the Hessian of all coefficients. Dense features, no l1.
         case newton
+        /// Newton's method, its steps by conjugate gradients: for sparse features and many coefficients. No l1.
+        case newtonCG = "newton-cg"
         /// The limited-memory BFGS method. No l1.
         case lbfgs
         /// Proximal Newton steps by coordinate descent: for l1.
@@ -48,7 +50,7 @@ public struct LogisticRegression: SupervisedLearner {
         guard l2 >= 0, l2.isFinite else { throw ParameterError("l2", "must be 0 or more, not \(l2)") }
         guard tolerance >= 0 else { throw ParameterError("tolerance", "must be 0 (by the solver) or more") }
         guard maximumIterations >= 1 else { throw ParameterError("maximumIterations", "must be 1 or more") }
-        if l1 > 0, solver == .newton || solver == .lbfgs {
+        if l1 > 0, solver == .newton || solver == .newtonCG || solver == .lbfgs {
             throw ParameterError("solver", "\(solver.rawValue) has no l1; use coordinate or stochastic")
         }
     }
@@ -76,7 +78,10 @@ public struct LogisticRegression: SupervisedLearner {
         case .stochastic:
             found = try StochasticAverageGradient(objective, l1: l1).minimize(
                 seed: seed, tolerance: tolerance, maximumPasses: maximumIterations, context: context)
-        case .lbfgs, .auto:
+        case .newtonCG, .auto:
+            found = try TruncatedNewton.minimize(
+                objective, start: start, tolerance: tolerance, maximumIterations: maximumIterations, context: context)
+        case .lbfgs:
             let result = try LimitedMemoryBFGS.minimize(
                 start: start, tolerance: tolerance, scale: objective.totalWeight, maximumIterations: maximumIterations,
                 threads: context.threads,
@@ -105,14 +110,14 @@ public struct LogisticRegression: SupervisedLearner {
     private func resolvedSolver(_ design: DesignMatrix, scores: Int) throws -> Solver {
         let coefficients = (design.columns + 1) * scores
         if solver == .newton {
-            guard !design.isSparse else { throw ParameterError("solver", "newton needs dense features; use lbfgs") }
+            guard !design.isSparse else { throw ParameterError("solver", "newton needs dense features; use newton-cg") }
             guard coefficients <= 5000 else {
-                throw ParameterError("solver", "newton for \(coefficients) coefficients is too much; use lbfgs")
+                throw ParameterError("solver", "newton for \(coefficients) coefficients is too much; use newton-cg")
             }
         }
         guard solver == .auto else { return solver }
         if l1 > 0 { return .coordinate }
-        return !design.isSparse && coefficients <= 500 ? .newton : .lbfgs
+        return !design.isSparse && coefficients <= 500 ? .newton : .newtonCG
     }
 
     /// Standard errors by the inverse of the Hessian where the fit ended, for two classes and few coefficients without
