@@ -69,6 +69,13 @@ static const char clusters_cpu[] = {
     ,
 #embed "../../kernels/clusters_cpu.cl"
 };
+static const char clusters_rounded_cpu[] = {
+#embed "../../kernels/tiles_cpu.cl"
+    ,
+#embed "../../kernels/clusters_cpu.cl"
+    ,
+#embed "../../kernels/clusters_rounded_cpu.cl"
+};
 static const char clusters_gpu[] = {
 #embed "../../kernels/clusters_gpu.cl"
 };
@@ -104,6 +111,7 @@ static const struct {
 } table[] = {
     ENTRY(clusters_cpu),
     ENTRY(clusters_gpu),
+    ENTRY(clusters_rounded_cpu),
     ENTRY(elementwise),
     ENTRY(gemm_cpu),
     ENTRY(gemm_gpu),

@@ -19,6 +19,8 @@ typedef float apus_float8_unaligned __attribute__((ext_vector_type(8), aligned(4
 typedef float apus_float16_unaligned __attribute__((ext_vector_type(16), aligned(4)));
 typedef unsigned int uint;
 typedef uint64_t ulong;
+typedef uint8_t uchar;
+typedef uint8_t uchar16 __attribute__((ext_vector_type(16)));
 
 #define __global
 #define __local
@@ -38,4 +40,15 @@ typedef uint64_t ulong;
 #define APUS_SQRT(x) __builtin_elementwise_sqrt(x)
 #define APUS_MAX(a, b) __builtin_elementwise_max(a, b)
 #define APUS_AS_FLOAT16(x) ((float16)(x))
+#define APUS_AS_INT16(x) ((int16)(x))
+#define APUS_TO_FLOAT16(x) __builtin_convertvector((x), float16)
+#define APUS_TO_UCHAR16(x) __builtin_convertvector((x), uchar16)
+#define APUS_STORE_UCHAR16(value, pointer)            \
+    do {                                              \
+        uchar16 apus_bytes = (value);                 \
+        __builtin_memcpy((pointer), &apus_bytes, 16); \
+    } while (0)
+#define APUS_MAX16(a, b) __builtin_elementwise_max(a, b)
+#define APUS_ABS16(x) __builtin_elementwise_abs(x)
+#define APUS_SQRT1(x) __builtin_sqrtf(x)
 #define APUS_PREFETCH(pointer) __builtin_prefetch((pointer), 0, 2)

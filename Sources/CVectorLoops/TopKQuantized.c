@@ -124,7 +124,7 @@ int64_t apus_top_k_quantized(apus_top_k *states, int64_t query_count, const int8
                              const uint8_t *candidates, const float *scales, const float *biases,
                              const apus_quantized_panel *panels, const float *candidate_rows, int64_t candidate_stride,
                              int64_t candidate_count, int32_t first_index, const float *bias, int64_t d,
-                             const int64_t *row_pointers, const int32_t *excluded) {
+                             const int64_t *row_pointers, const int32_t *excluded, float share) {
     int64_t bytes = apus_quantized_bytes(d), steps = bytes / 4, scored = 0;
     for (int64_t group = 0; group < query_count; group += APUS_QUANTIZED_ROWS) {
         int64_t present = query_count - group < APUS_QUANTIZED_ROWS ? query_count - group : APUS_QUANTIZED_ROWS;
@@ -133,7 +133,9 @@ int64_t apus_top_k_quantized(apus_top_k *states, int64_t query_count, const int8
         for (int64_t panel = 0; panel < candidate_count; panel += APUS_QUANTIZED_COLUMNS) {
             __m512i sum[APUS_QUANTIZED_ROWS][2];
 #pragma clang loop unroll(full)
-            for (int r = 0; r < APUS_QUANTIZED_ROWS; r++) sum[r][0] = sum[r][1] = _mm512_setzero_si512();
+            for (int r = 0; r < APUS_QUANTIZED_ROWS; r++) {
+                sum[r][0] = sum[r][1] = _mm512_set1_epi32(-facts[group + (r < present ? r : 0)].offset);
+            }
             const int8_t *a = packed;
             for (int64_t p = 0; p < steps; p++, a += 4 * APUS_QUANTIZED_ROWS, column += 4 * APUS_QUANTIZED_COLUMNS) {
                 __m512i low = _mm512_loadu_si512(column), high = _mm512_loadu_si512(column + 64);
@@ -156,11 +158,10 @@ int64_t apus_top_k_quantized(apus_top_k *states, int64_t query_count, const int8
                 const apus_quantized_query *query = facts + group + (r < present ? r : 0);
                 float reach = query->norm * shared->residual + query->residual * shared->norm + 0x1p-22f * shared->bias;
                 // What the k-th score is at, less what rounding can hide. "Not below" lets NaN pass.
-                __m512 least = _mm512_set1_ps(states[group + (r < present ? r : 0)].threshold - reach);
+                __m512 least = _mm512_set1_ps(states[group + (r < present ? r : 0)].threshold - share * reach);
                 __m512 step = _mm512_set1_ps(query->scale);
-                __m512i offset = _mm512_set1_epi32(query->offset);
-                __m512 low = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_sub_epi32(sum[r][0], offset)), scale0);
-                __m512 high = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_sub_epi32(sum[r][1], offset)), scale1);
+                __m512 low = _mm512_mul_ps(_mm512_cvtepi32_ps(sum[r][0]), scale0);
+                __m512 high = _mm512_mul_ps(_mm512_cvtepi32_ps(sum[r][1]), scale1);
                 uint32_t passes0 = _mm512_cmp_ps_mask(_mm512_fmadd_ps(low, step, bias0), least, _CMP_NLT_UQ);
                 uint32_t passes1 = _mm512_cmp_ps_mask(_mm512_fmadd_ps(high, step, bias1), least, _CMP_NLT_UQ);
                 masks[r] = r < present ? passes0 | passes1 << 16 : 0;
@@ -198,7 +199,7 @@ int64_t apus_top_k_quantized(apus_top_k *states, int64_t query_count, const int8
                              const uint8_t *candidates, const float *scales, const float *biases,
                              const apus_quantized_panel *panels, const float *candidate_rows, int64_t candidate_stride,
                              int64_t candidate_count, int32_t first_index, const float *bias, int64_t d,
-                             const int64_t *row_pointers, const int32_t *excluded) {
+                             const int64_t *row_pointers, const int32_t *excluded, float share) {
     return 0;
 }
 

@@ -11,6 +11,8 @@ APUS_INLINE float score_of(uint64_t key) {
     return score;
 }
 
+float apus_top_k_score(uint64_t key) { return score_of(key); }
+
 void apus_top_k_start(apus_top_k *state, uint64_t *keys, int64_t capacity, int64_t k) {
     state->keys = keys;
     state->count = 0;

@@ -35,7 +35,8 @@ public struct HeatMap: Sendable {
             (title.isEmpty ? 20 : 44) + (columnsLabel.isEmpty ? 0 : 18)
             + (slanted ? min(columns.map { Markup.width($0) }.max() ?? 0, 16) * 11 : 10)
         let size = min(cell, 40)
-        let width = max(left + cell * Double(columns.count) + 90, 300)
+        // Bold letters of the fonts that browsers fall back to are a quarter wider than reckoned.
+        let width = max(left + cell * Double(columns.count) + 90, 300, 32 + 1.25 * 15 * Markup.width(title))
         var picture = SVGDocument(width: width)
         if !title.isEmpty { picture.text(title, x: 16, y: 24, size: 15, bold: true) }
         let finite = values.flatMap { $0 }.filter { $0.isFinite }

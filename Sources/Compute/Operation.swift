@@ -1,3 +1,5 @@
+import Core
+
 /// One unit of work for a device, its arguments already checked by ``Stream``.
 ///
 /// The seam between the shared front and the backends is this list: about thirty coarse primitives, each worth a
@@ -281,6 +283,8 @@ public struct TopK: Sendable {
     public let indices: Matrix
     /// m × k, float32
     public let scores: Matrix
+    /// The candidates once more, in 8 bits, for devices that can rule some out by them.
+    public let rounded: RoundedCandidates?
 
     /// Number of places.
     public var k: Int { indices.columns }

@@ -11,6 +11,12 @@ public struct AssignNearest: Sendable {
     public let labels: Matrix
     /// 1 × n: ‖point − centre‖², summed from the differences, without cancellation; nil when nobody wants it.
     public let distances: Matrix?
+
+    /// Whether products of bytes, exact by a bound of their error, pay on CPU-class devices that have them: enough centres
+    /// to rule out, vectors long enough to be worth rounding, and sums that fit 32 bits.
+    package static func canRound(centers k: Int, columns d: Int) -> Bool {
+        (128...16384).contains(k) && (32...16384).contains(d) && k * d >= 8192
+    }
 }
 
 /// For each label j: `sums[j, :] = Σ weights[i] · points[i, :]` and `totals[j] = Σ weights[i]` over the rows i with

@@ -1,3 +1,5 @@
+import Core
+
 /// What matrix factorization, scoring and their evaluation need.
 extension Stream {
     /// `output[e] = sparse.values[e] − rowOffset[row] − columnOffset[column] − constant` for every entry e of the
@@ -134,10 +136,12 @@ extension Stream {
     ///   - exclusions: m × n, or nil; only its pattern counts.
     ///   - indices: m × k, int32; k ≥ 1.
     ///   - scores: m × k.
+    ///   - rounded: the candidates in 8 bits, by which a device may rule some out before it reads them; the results are the
+    ///     same, unless they are trusted further than their error bound.
     /// - Complexity: 2 · m · n · d, the selection apart.
     public func topK(
         queries: Matrix, candidates: Matrix, candidateBias: Matrix? = nil, exclusions: SparseMatrix? = nil,
-        indices: Matrix, scores: Matrix
+        indices: Matrix, scores: Matrix, rounded: RoundedCandidates? = nil
     ) throws(ComputeError) {
         let name = "topK"
         for matrix in [queries, candidates, scores] { try check(matrix, name) }
@@ -154,6 +158,14 @@ extension Stream {
                 exclusions.rows == queries.rows && exclusions.columns == candidates.rows, name,
                 "exclusions \(exclusions.shape), queries \(queries.shape), candidates \(candidates.shape)")
         }
+        if let rounded {
+            try require(
+                rounded.matrix.rows == candidates.rows && rounded.matrix.columns == candidates.columns, name,
+                "rounded candidates \(rounded.matrix.rows) × \(rounded.matrix.columns), candidates \(candidates.shape)")
+            try require(
+                (0...1).contains(rounded.errorShare), name, "a share \(rounded.errorShare) of the error, expected 0 … 1"
+            )
+        }
         try requireDisjoint(indices, [queries, candidates], name)
         try requireDisjoint(scores, [queries, candidates], name)
         guard indices.count > 0 else { return }
@@ -161,7 +173,7 @@ extension Stream {
             .topK(
                 TopK(
                     queries: queries, candidates: candidates, candidateBias: candidateBias, exclusions: exclusions,
-                    indices: indices, scores: scores)))
+                    indices: indices, scores: scores, rounded: rounded)))
     }
 
     private func checkVector(

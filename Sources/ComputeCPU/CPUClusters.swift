@@ -20,16 +20,25 @@ extension CPUBackend {
             apus_cluster_pack(
                 source, stride, Int64(k), Int64(d), Int64(index), packed.baseAddress, halves, numbers.baseAddress)
         }
+        let rounded = RoundedCenters(assign, pool: pool)
         let size = max(1, min(256, Self.workPerTask / max(panel * k * d, 1))) * panel
-        reserveScratch(count: panel * max(d, 1))
+        let memory = max(panel * max(d, 1), rounded?.memoryFloats ?? 0)
+        reserveScratch(count: memory)
         let labels = assign.labels.pointer(as: Int32.self)
         let distances = assign.distances?.floats
         pool.parallelFor(Chunks.count(n, size: size)) { chunk, worker in
             let range = Chunks.range(chunk, count: n, size: size)
+            var first = Int64(range.lowerBound)
+            if let rounded {
+                first = apus_cluster_assign_rounded(
+                    points.floats, Int64(points.rowStride), first, Int64(range.upperBound), source, stride, Int64(k),
+                    Int64(d), rounded.codes.baseAddress, rounded.facts.baseAddress, Int64(rounded.padded),
+                    scratch(worker: worker, count: memory), labels, distances)
+            }
             apus_cluster_assign(
-                points.floats, Int64(points.rowStride), Int64(range.lowerBound), Int64(range.upperBound), source,
+                points.floats, Int64(points.rowStride), first, Int64(range.upperBound), source,
                 stride, Int64(k), Int64(d), packed.baseAddress, halves, numbers.baseAddress,
-                scratch(worker: worker, count: panel * max(d, 1)), labels, distances)
+                scratch(worker: worker, count: memory), labels, distances)
         }
     }
 
@@ -77,4 +86,33 @@ extension CPUBackend {
             }
         }
     }
+}
+
+/// Centres in 8 bits, where products of their codes with those of the points rule out most of them.
+private struct RoundedCenters {
+    let codes: HostBuffer<UInt8>
+    let facts: HostBuffer<Float>
+    /// Centres of all panels.
+    let padded: Int
+    private let dimensions: Int
+
+    /// Nil where the plain way is as fast, or the processor can't.
+    init?(_ assign: AssignNearest, pool: WorkerPool) {
+        let (k, d) = (assign.centers.rows, assign.centers.columns)
+        guard AssignNearest.canRound(centers: k, columns: d), Processor.hasByteProducts else { return nil }
+        let panel = Int(APUS_CLUSTER_ROUNDED_PANEL)
+        let panels = Chunks.count(k, size: panel)
+        let padded = panels * panel
+        let codes = HostBuffer<UInt8>(uninitializedCount: padded * ((d + 3) / 4 * 4))
+        let facts = HostBuffer<Float>(uninitializedCount: Int(APUS_CLUSTER_ROUNDED_FACTS) * padded)
+        let (source, stride) = (assign.centers.floats, Int64(assign.centers.rowStride))
+        pool.parallelFor(panels) { index, _ in
+            apus_cluster_round(
+                source, stride, Int64(k), Int64(d), Int64(index), codes.baseAddress, facts.baseAddress, Int64(padded))
+        }
+        (self.codes, self.facts, self.padded, dimensions) = (codes, facts, padded, d)
+    }
+
+    /// Numbers that a worker needs.
+    var memoryFloats: Int { Int(APUS_CLUSTER_ROUNDED_POINTS) * ((dimensions + 3) / 4 + padded) }
 }

@@ -23,42 +23,70 @@ extension CPUBackend {
         }
     }
 
-    /// Few queries: every (block of queries, range of candidates) selects for itself; then the lists are merged.
+    /// Few queries: every (block of queries, range of candidates) selects for itself; then the lists are merged. The ranges
+    /// go by in rounds, each twice as many as before: what earlier rounds have found spares the later ones most of the
+    /// candidates that would only fill their lists up.
     private func topKSplit(_ topK: TopK, _ division: TopKDivision) {
-        let (splits, kept) = (division.splits, division.kept)
-        let lists = HostBuffer<UInt64>(uninitializedCount: topK.queries.rows * splits * kept)
-        let counts = HostBuffer<Int>(repeating: 0, count: topK.queries.rows * splits)
-        pool.parallelFor(division.blocks * splits) { task, worker in
-            let memory = TopKScratch(scratch(worker: worker, count: division.scratchCount), division)
-            let (queries, split) = (division.queries(task / splits), task % splits)
-            select(topK, queries, division.candidates(split), division, memory)
-            for (place, query) in queries.enumerated() {
-                let found = Int(apus_top_k_finish(&memory.states[place]))
-                counts[query * splits + split] = found
-                (lists.baseAddress + (query * splits + split) * kept)
-                    .update(from: memory.states[place].keys, count: found)
+        let (splits, kept, m) = (division.splits, division.kept, topK.queries.rows)
+        let most = (splits + 1) / 2
+        let lists = HostBuffer<UInt64>(uninitializedCount: m * most * kept)
+        let counts = HostBuffer<Int>(repeating: 0, count: m * most)
+        let best = HostBuffer<UInt64>(uninitializedCount: m * kept)
+        let found = HostBuffer<Int>(repeating: 0, count: m)
+        // Below these scores nothing is among the best.
+        let floors = HostBuffer<Float>(repeating: -.infinity, count: m)
+        var done = 0
+        while done < splits {
+            let (first, width) = (done, min(max(done, 1), splits - done))
+            pool.parallelFor(division.blocks * width) { task, worker in
+                let memory = TopKScratch(scratch(worker: worker, count: division.scratchCount), division)
+                let (queries, place) = (division.queries(task / width), task % width)
+                select(topK, queries, division.candidates(first + place), division, memory, floors: floors)
+                for (row, query) in queries.enumerated() {
+                    let count = Int(apus_top_k_finish(&memory.states[row]))
+                    counts[query * most + place] = count
+                    (lists.baseAddress + (query * most + place) * kept)
+                        .update(from: memory.states[row].keys, count: count)
+                }
             }
-        }
-        pool.parallelFor(topK.queries.rows) { query, worker in
-            let memory = TopKScratch(scratch(worker: worker, count: division.scratchCount), division)
-            apus_top_k_start(&memory.states[0], memory.keys, Int64(division.capacity), Int64(kept))
-            for split in 0..<splits {
-                let list = query * splits + split
-                apus_top_k_merge(&memory.states[0], lists.baseAddress + list * kept, Int64(counts[list]))
+            done += width
+            let isLast = done == splits
+            let size = 16
+            pool.parallelFor(Chunks.count(m, size: size)) { chunk, worker in
+                let memory = TopKScratch(scratch(worker: worker, count: division.scratchCount), division)
+                for query in Chunks.range(chunk, count: m, size: size) {
+                    apus_top_k_start(&memory.states[0], memory.keys, Int64(division.capacity), Int64(kept))
+                    apus_top_k_merge(&memory.states[0], best.baseAddress + query * kept, Int64(found[query]))
+                    for place in 0..<width {
+                        let list = query * most + place
+                        apus_top_k_merge(
+                            &memory.states[0], lists.baseAddress + list * kept, Int64(counts[list]))
+                    }
+                    if isLast {
+                        write(&memory.states[0], topK, query)
+                        continue
+                    }
+                    found[query] = Int(apus_top_k_finish(&memory.states[0]))
+                    (best.baseAddress + query * kept).update(from: memory.states[0].keys, count: found[query])
+                    if found[query] == kept {
+                        // Later ranges have higher numbers: what equals it there comes behind it.
+                        floors[query] = apus_top_k_score(best[query * kept + kept - 1])
+                    }
+                }
             }
-            write(&memory.states[0], topK, query)
         }
     }
 
     /// Passes a range of candidates by a block of queries, tile after tile.
     private func select(
         _ topK: TopK, _ queries: Range<Int>, _ candidates: Range<Int>, _ division: TopKDivision,
-        _ memory: TopKScratch
+        _ memory: TopKScratch, floors: HostBuffer<Float>? = nil
     ) {
-        for place in 0..<queries.count {
+        for (place, query) in queries.enumerated() {
             apus_top_k_start(
                 &memory.states[place], memory.keys + place * division.capacity, Int64(division.capacity),
                 Int64(division.kept))
+            if let floors { memory.states[place].threshold = floors[query] }
         }
         guard !candidates.isEmpty else { return }
         let (d, count) = (Int64(topK.queries.columns), Int64(queries.count))
@@ -69,6 +97,10 @@ extension CPUBackend {
             UnsafePointer($0.rowPointers.pointer(as: Int64.self) + queries.lowerBound)
         }
         let excluded = topK.exclusions.map { UnsafePointer($0.columnIndices.pointer(as: Int32.self)) }
+        if let rounded = topK.rounded, !division.isQuantized {
+            selectRounded(topK, rounded, queries, candidates, memory)
+            return
+        }
         if topK.queries.rows <= Self.fewQueries {
             let first = candidates.lowerBound
             apus_top_k_rows(
@@ -127,7 +159,9 @@ struct TopKDivision {
         tile = max(columns, min(2048, (1 << 16) / max(dimensions, 1)) / columns * columns)
         // Lists, and packed queries, of a block stay within some 8 MB each.
         let room = (1 << 20) / max(capacity, dimensions / 2, 1)
-        block = min(queryCount, max(rows, min(576, room) / rows * rows))
+        // Rounded queries take a quarter of the memory.
+        let canRound = (16...4096).contains(dimensions) && apus_top_k_quantized_available()
+        block = min(queryCount, max(rows, min(canRound ? 1152 : 576, room) / rows * rows))
         // Enough tasks for some tens of workers, but ranges long enough that few of their candidates get on a list.
         let blocks = Chunks.count(queryCount, size: block)
         let listed = max(1, (1 << 22) / max(queryCount * kept, 1))
@@ -135,8 +169,7 @@ struct TopKDivision {
         // Rounding a candidate costs as much as some products with it, and short vectors gain little. Long lists let too
         // many through.
         isQuantized =
-            block >= 48 && (16...4096).contains(dimensions) && candidates >= 64 * kept
-            && apus_top_k_quantized_available()
+            block >= 48 && canRound && candidates >= 64 * kept
     }
 
     var blocks: Int { Chunks.count(queryCount, size: block) }

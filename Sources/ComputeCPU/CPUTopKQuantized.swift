@@ -23,6 +23,7 @@ extension CPUBackend {
         let excluded = topK.exclusions.map { UnsafePointer($0.columnIndices.pointer(as: Int32.self)) }
         apus_quantize_queries(
             rows, Int64(topK.queries.rowStride), count, d, quantized.queries, quantized.facts)
+        let share = topK.rounded?.errorShare ?? 1
         // The lists fill up first: what they let through says nothing.
         var allowance = Double(queries.count) * Double(4 * division.kept + division.tile)
         for first in Swift.stride(from: candidates.lowerBound, to: candidates.upperBound, by: division.tile) {
@@ -33,11 +34,38 @@ extension CPUBackend {
             let scored = apus_top_k_quantized(
                 memory.states, count, quantized.queries, quantized.facts, rows, Int64(topK.queries.rowStride),
                 quantized.candidates, quantized.scales, quantized.biases, quantized.panels, table + first * stride,
-                Int64(stride), present, Int32(first), bias.map { $0 + first }, d, pointers, excluded)
+                Int64(stride), present, Int32(first), bias.map { $0 + first }, d, pointers, excluded, share)
             allowance += Self.worthwhileShare * Double(queries.count) * Double(present) - Double(scored)
             if allowance < 0 { return first + Int(present)..<candidates.upperBound }
         }
         return candidates.upperBound..<candidates.upperBound
+    }
+}
+
+extension CPUBackend {
+    /// The same with codes that are there already, row after row: for few queries, which read all candidates for little
+    /// work, a quarter of the memory.
+    func selectRounded(
+        _ topK: TopK, _ rounded: RoundedCandidates, _ queries: Range<Int>, _ candidates: Range<Int>,
+        _ memory: TopKScratch
+    ) {
+        let (d, count) = (topK.queries.columns, queries.count)
+        let matrix = rounded.matrix
+        let codes = HostBuffer<Int8>(uninitializedCount: count * matrix.bytesPerRow)
+        let facts = HostBuffer<apus_rounded_query>(uninitializedCount: count)
+        for (place, query) in queries.enumerated() {
+            apus_round_query(
+                topK.queries.floats + query * topK.queries.rowStride, Int64(d),
+                codes.baseAddress + place * matrix.bytesPerRow, facts.baseAddress + place)
+        }
+        let (first, stride) = (candidates.lowerBound, topK.candidates.rowStride)
+        _ = apus_top_k_rounded(
+            memory.states, Int64(count), facts.baseAddress, matrix.codes.baseAddress + first * matrix.bytesPerRow,
+            matrix.scales + first, matrix.residuals + first, matrix.norms + first,
+            topK.candidates.floats + first * stride, Int64(stride), Int64(candidates.count), Int32(first),
+            topK.candidateBias.map { $0.floats + first }, Int64(d),
+            topK.exclusions.map { UnsafePointer($0.rowPointers.pointer(as: Int64.self) + queries.lowerBound) },
+            topK.exclusions.map { UnsafePointer($0.columnIndices.pointer(as: Int32.self)) }, rounded.errorShare)
     }
 }
 

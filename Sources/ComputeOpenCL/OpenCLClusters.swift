@@ -2,12 +2,13 @@ import Compute
 
 /// Nearest centres and sums by label on CPU-class devices.
 ///
-/// Launches: assignNearest 2 (1 without centres), accumulateByLabel 2.
+/// Launches: assignNearest 2 (1 without centres, 3 by products of bytes), accumulateByLabel 2.
 extension Lowering {
     /// As in kernels/clusters_cpu.cl.
     private enum Cluster {
         static let panel = 32
         static let group = 12
+        static let roundedFacts = 5
         /// Work-items of one launch, each with a panel of its own.
         static let items = 256
         /// Columns of a block, and doubles of all partial sums.
@@ -30,6 +31,29 @@ extension Lowering {
         let pointsPerItem = max(roundUp(ceilDivide(n, Cluster.items), Cluster.panel), Cluster.panel)
         let items = ceilDivide(n, pointsPerItem)
         let panels = try scratch(byteCount: items * Cluster.panel * d * 4)
+        if AssignNearest.canRound(centers: k, columns: d), n > 0, let options = context.byteProductOptions {
+            let padded = roundUp(k, Cluster.panel)
+            let codes = try scratch(byteCount: padded * roundUp(d, 4))
+            let facts = try scratch(byteCount: padded * Cluster.roundedFacts * 4)
+            launch(
+                "clusters_rounded_cpu", "assign_round_centers", options: options,
+                grid: WorkSize(padded / Cluster.panel),
+                [centers, [.long(k), .long(d), .buffer(codes), .buffer(facts), .long(padded)]])
+            let floats = Cluster.group * (roundUp(d, 4) / 4 + padded)
+            let memories = try scratch(byteCount: items * floats * 4)
+            launch(
+                "clusters_rounded_cpu", "assign_nearest_rounded", options: options, grid: WorkSize(items),
+                [
+                    try matrix(operation.points), [.long(n)], centers,
+                    [
+                        .long(k), .long(d), .buffer(codes), .buffer(facts), .long(padded), .buffer(memories),
+                        .long(floats), .buffer(packed), .buffer(halves), .buffer(numbers), .buffer(panels),
+                    ],
+                    try vector(operation.labels), [flag(operation.distances != nil)],
+                    try vector(operation.distances, else: operation.points), [.long(pointsPerItem)],
+                ])
+            return
+        }
         launch(
             "clusters_cpu", "assign_nearest", grid: WorkSize(items),
             [

@@ -118,6 +118,9 @@ final class OpenCLContext: @unchecked Sendable {
     let sharesHostMemory: Bool
     let tensorUnits: TensorUnits
     let tensorProbe = TensorUnitProbe()
+    let byteProbe = ByteProductProbe()
+    /// Whether the driver is one whose compiler takes instructions of this processor, or Oclgrind, which tests kernels.
+    let isPoCL: Bool, isOclgrind: Bool
     /// Bytes to which the address of wrapped memory must be aligned.
     let wrapAlignment: Int
     let ledger: MemoryLedger
@@ -131,6 +134,8 @@ final class OpenCLContext: @unchecked Sendable {
         self.kernelClass = options.kernelClass ?? description.identity.deviceClass
         self.sharesHostMemory = description.limits.sharesHostMemory && !options.copiesHostMemory
         self.isNVIDIA = description.identity.vendor.lowercased().contains("nvidia")
+        self.isPoCL = description.programKey.lowercased().contains("pocl")
+        self.isOclgrind = description.programKey.lowercased().contains("oclgrind")
         self.tensorUnits = options.tensorUnits
         self.tuning =
             options.tuning

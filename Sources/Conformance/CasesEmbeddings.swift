@@ -34,7 +34,7 @@ enum EmbeddingCases {
                         t.matrix, ids: i.matrix, starts: s.matrix, weights: w?.matrix, into: output.matrix)
                 }
                 let result = Oracle.gatherBags(
-                    table, ids: ids.map(Int.init), width: width, starts: starts.map(Int.init),
+                    table, ids: ids.map(Int.init), rows: rows, starts: starts.map(Int.init),
                     weights: weights.map(Double.init))
                 run.compare(output, result.values) { (Tolerance.sum(4) + Tolerance.unit) * result.magnitudes[$0] }
             }

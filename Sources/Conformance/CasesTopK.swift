@@ -39,7 +39,7 @@ enum TopKCases {
     private static func name(_ shape: (Int, Int, Int, Int), _ index: Int) -> String {
         let (m, n, d, k) = shape
         return "\(k) of \(m) × \(n) × \(d) \(Layout.all[index % 3])"
-            + "\(index % 2 == 0 ? " bias" : "")\(index % 3 == 0 ? "" : " exclusions")"
+            + "\(index % 2 == 0 ? " bias" : "")\(index % 3 == 0 ? "" : " exclusions")\(index % 4 < 2 ? "" : " codes")"
     }
 
     /// The queries' rows of a larger pattern where `index` is odd, so that the first row pointer is not 0.
@@ -51,6 +51,11 @@ enum TopKCases {
         let host = SparsePattern.matrix(rows: m + 2 * extra, columns: n, run)
         let sparse = try run.sparse(host, rows: extra == 0 ? nil : extra..<m + extra)
         return (sparse.device, Oracle.patterns(sparse.oracle))
+    }
+
+    /// The candidates in 8 bits, in half of the cases: a device may use them, and finds the same.
+    private static func rounded(_ candidates: [Float], _ n: Int, _ d: Int, _ index: Int) -> RoundedCandidates? {
+        index % 4 < 2 ? nil : RoundedCandidates(RoundedMatrix(HostMatrix(rows: n, columns: d, elements: candidates)))
     }
 
     private static func random(_ shape: (Int, Int, Int, Int), _ index: Int) -> ConformanceCase {
@@ -70,7 +75,8 @@ enum TopKCases {
             try run.perform { stream throws(ComputeError) in
                 try stream.topK(
                     queries: left.matrix, candidates: right.matrix, candidateBias: biasVector?.matrix,
-                    exclusions: excluded?.device, indices: indices.matrix, scores: scores.matrix)
+                    exclusions: excluded?.device, indices: indices.matrix, scores: scores.matrix,
+                    rounded: rounded(candidates.elements.map(Float.init), n, d, index))
             }
             let sums = Oracle.scores(queries: queries, candidates: candidates, candidateBias: bias?.map(Double.init))
             for row in 0..<m {
@@ -139,14 +145,15 @@ enum TopKCases {
             let right = try run.input(candidates, rows: n, columns: d, layout, "candidates")
             let biasVector = try bias.map { x throws(ComputeError) in try run.vector(x, layout, "bias") }
             let excluded = try exclusions(run, m, n, index)
-            try compare(run, left, right, biasVector, excluded, m, n, d, k, layout, queries, candidates, bias)
+            try compare(
+                run, left, right, biasVector, excluded, m, n, d, k, layout, queries, candidates, bias, index)
         }
     }
 
     private static func compare(
         _ run: CaseRun, _ left: Operand, _ right: Operand, _ biasVector: Operand?,
         _ excluded: (device: SparseMatrix, patterns: [Set<Int>])?, _ m: Int, _ n: Int, _ d: Int, _ k: Int,
-        _ layout: Layout, _ queries: [Float], _ candidates: [Float], _ bias: [Float]?
+        _ layout: Layout, _ queries: [Float], _ candidates: [Float], _ bias: [Float]?, _ index: Int
     ) throws(ComputeError) {
         let indices = try run.integerOutput(rows: m, columns: k, layout)
         let scores = try run.output(rows: m, columns: k, layout, "scores")
@@ -154,7 +161,8 @@ enum TopKCases {
         try run.perform { stream throws(ComputeError) in
             try stream.topK(
                 queries: left.matrix, candidates: right.matrix, candidateBias: biasVector?.matrix,
-                exclusions: excluded?.device, indices: indices.matrix, scores: scores.matrix)
+                exclusions: excluded?.device, indices: indices.matrix, scores: scores.matrix,
+                rounded: rounded(candidates, n, d, index))
         }
         let sums = Oracle.scores(
             queries: OracleMatrix(rows: m, columns: d, queries),
@@ -176,7 +184,7 @@ enum TopKCases {
             let sparse = try run.sparse(host)
             try compare(
                 run, left, right, nil, (sparse.device, Oracle.patterns(sparse.oracle)), m, n, d, k, .padded, queries,
-                candidates, nil)
+                candidates, nil, 2)
         }
     }
 
@@ -188,7 +196,7 @@ enum TopKCases {
             let candidates = [Float](repeating: -2, count: n * d)
             let left = try run.input(queries, rows: m, columns: d, .padded, "queries")
             let right = try run.input(candidates, rows: n, columns: d, .aligned, "candidates")
-            try compare(run, left, right, nil, nil, m, n, d, k, .padded, queries, candidates, nil)
+            try compare(run, left, right, nil, nil, m, n, d, k, .padded, queries, candidates, nil, 2)
         }
     }
 }

@@ -4,9 +4,9 @@ import Compute
 extension Oracle {
     /// Sums of the rows of a table, with the sums of their magnitudes.
     public static func gatherBags(
-        _ table: OracleMatrix, ids: [Int], width: Int, starts: [Int], weights: [Double]
+        _ table: OracleMatrix, ids: [Int], rows: Int, starts: [Int], weights: [Double]
     ) -> (values: [Double], magnitudes: [Double]) {
-        let rows = width > 0 ? ids.count / width : 0
+        let width = rows > 0 ? ids.count / rows : 0
         var (values, magnitudes): ([Double], [Double]) = ([], [])
         for row in 0..<rows {
             for bag in 0..<starts.count - 1 {
@@ -68,7 +68,7 @@ extension OracleBackend {
     func run(_ x: GatherBags) throws(ComputeError) {
         let ids = try integers(x.ids)
         let result = Oracle.gatherBags(
-            try matrix(x.table), ids: ids, width: x.ids.columns, starts: try integers(x.starts),
+            try matrix(x.table), ids: ids, rows: x.ids.rows, starts: try integers(x.starts),
             weights: try vector(x.weights) ?? [Double](repeating: 1, count: ids.count))
         try store(result.values.map(Float.init), to: x.output)
     }

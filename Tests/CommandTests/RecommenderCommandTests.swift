@@ -51,6 +51,31 @@ import Testing
         // Popularity compares nothing and gives the reason.
         #expect(
             similar.code == (arguments[0] == "popular" || arguments.contains("users") ? 64 : 0), "\(similar.errors)")
+        let pair = try Program.run([
+            "predict", "--model", model, "--user", "u1", "--item", "i2", "--device", "cpu", "--json",
+        ])
+        #expect(pair.code == 0, "\(pair.errors)")
+        // A new user is taken in by models that know people by what they have.
+        let later = folder.write("later.csv", "user,item,value\nnewcomer,i1,1\nnewcomer,i3,2\n")
+        let folded = try Program.run([
+            "fold-in", "--model", model, "--interactions", later, "--output", folder.path + "/folded.apus", "--device",
+            "cpu",
+        ])
+        let isTrained = ["bpr", "warp"].contains(arguments[0])
+        #expect(folded.code == (isTrained ? 64 : 0), "\(folded.errors)")
+        if !isTrained {
+            let answer = try Program.run([
+                "recommend", "--model", folder.path + "/folded.apus", "--user", "newcomer", "--count", "2", "--device",
+                "cpu", "--json",
+            ])
+            #expect(answer.code == 0 && !answer.output.contains("unknown user"), "\(answer.errors)")
+            let item = folder.write("item.csv", "user,item,value\nu1,novelty,1\n")
+            let refused = try Program.run([
+                "fold-in", "--model", model, "--interactions", item, "--output", folder.path + "/no.apus", "--device",
+                "cpu",
+            ])
+            #expect(refused.code == 65 && refused.errors.contains("1 items are not in the model"), "\(refused.errors)")
+        }
         let unknown = try Program.run(["recommend", "--model", model, "--user", "stranger", "--device", "cpu"])
         #expect(unknown.code == 0 && unknown.output.contains("unknown user"))
     }

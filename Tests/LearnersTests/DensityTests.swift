@@ -132,4 +132,37 @@ import Testing
         let equal = try DensityClustering(options: DensityOptions()).fit(HostMatrix(rows: 9, columns: 2, repeating: 3))
         #expect(equal.clusters == 1 && equal.sizes == [9])
     }
+
+    /// The order of the points and their scale don't matter; of points twice, half the density finds the same.
+    @Test(arguments: [2, 6])
+    func symmetries(d: Int) throws {
+        let points = Self.blobs(n: 500, d: d, spread: 0.5, seed: 11)
+        var options = DensityOptions()
+        options.radius = d == 2 ? 0.2 : 1
+        options.minimumPoints = 5
+        let plain = try DensityClustering(options: options).fit(points)
+        let order = Philox(seed: 2, stream: 8).permutation(count: 500)
+        let shuffled = HostMatrix(rows: 500, columns: d, elements: order.flatMap { Array(points.row($0)) })
+        let moved = try DensityClustering(options: options).fit(shuffled)
+        #expect(order.enumerated().allSatisfy { plain.isCore[$1] == moved.isCore[$0] })
+        #expect(plain.clusters == moved.clusters && plain.noise == moved.noise)
+        // The same clusters of core points, numbered otherwise.
+        var names: [Int32: Int32] = [:]
+        for (place, row) in order.enumerated() where plain.isCore[row] {
+            let name = names[moved.labels[place]] ?? plain.labels[row]
+            names[moved.labels[place]] = name
+            #expect(name == plain.labels[row])
+        }
+        options.radius *= 8
+        let large = try DensityClustering(options: options).fit(
+            HostMatrix(rows: 500, columns: d, elements: points.storage.elements.map { $0 * 8 }))
+        #expect(large.labels == plain.labels && large.isCore == plain.isCore)
+        options.radius /= 8
+        options.minimumPoints = 10
+        let twice = try DensityClustering(options: options).fit(
+            HostMatrix(
+                rows: 1000, columns: d,
+                elements: Array(points.storage.elements) + Array(points.storage.elements)))
+        #expect(Array(twice.labels.prefix(500)) == plain.labels && Array(twice.labels.suffix(500)) == plain.labels)
+    }
 }

@@ -255,4 +255,52 @@ import Testing
             try model.assign(HostMatrix(rows: 2, columns: 3), stream: stream)
         }
     }
+
+    /// Bounds spare comparisons and change nothing: labels, centres and inertia to the bit.
+    @Test(arguments: TestDevices.names, [(3, 11, 0.2), (2, 40, 3.0), (24, 30, 1.0)])
+    func boundsChangeNothing(device: String, shape: (d: Int, k: Int, spread: Double)) throws {
+        let (points, _) = Self.planted(n: 4000, d: shape.d, k: shape.k, spread: shape.spread, offset: 50)
+        var options = KMeansOptions()
+        options.clusters = shape.k
+        options.iterations = 30
+        var means = try KMeans(options: options, stream: TestDevices.stream(device))
+        let with = try means.fit(points, initialCenters: Self.firstRows(points, shape.k))
+        means.usesBounds = false
+        let without = try means.fit(points, initialCenters: Self.firstRows(points, shape.k))
+        #expect(with.labels == without.labels && with.centers.isIdentical(to: without.centers))
+        #expect(with.inertia == without.inertia && with.history == without.history)
+        #expect(without.spared == 0)
+        if shape.spread < 0.5 { #expect(with.spared > 0) }
+    }
+
+    /// The order of the points, their scale and repetition show only as they should.
+    @Test func symmetries() throws {
+        let (points, _) = Self.planted(n: 900, d: 5, k: 6, spread: 1.5)
+        let start = Self.firstRows(points, 6)
+        var options = KMeansOptions()
+        options.clusters = 6
+        options.iterations = 12
+        let stream = try TestDevices.stream("cpu")
+        func fit(_ points: HostMatrix, _ start: HostMatrix) throws -> KMeansResult {
+            try KMeans(options: options, stream: stream).fit(points, initialCenters: start)
+        }
+        let plain = try fit(points, start)
+        let order = Philox(seed: 4, stream: 4).permutation(count: 900, start: 0)
+        let shuffled = HostMatrix(
+            rows: 900, columns: 5, elements: order.flatMap { Array(points.row($0)) })
+        let moved = try fit(shuffled, start)
+        #expect((0..<900).count { moved.labels[$0] != plain.labels[order[$0]] } <= 1)
+        #expect(abs(moved.inertia - plain.inertia) < 1e-5 * plain.inertia)
+        func scaled(_ matrix: HostMatrix) -> HostMatrix {
+            HostMatrix(rows: matrix.rows, columns: 5, elements: matrix.storage.elements.map { $0 * 64 })
+        }
+        let large = try fit(scaled(points), scaled(start))
+        #expect(large.labels == plain.labels && abs(large.inertia - 4096 * plain.inertia) < 1e-5 * large.inertia)
+        let twice = HostMatrix(
+            rows: 1800, columns: 5, elements: Array(points.storage.elements) + Array(points.storage.elements))
+        let doubled = try fit(twice, start)
+        #expect(Array(doubled.labels.prefix(900)) == Array(doubled.labels.suffix(900)))
+        #expect((0..<900).count { doubled.labels[$0] != plain.labels[$0] } <= 1)
+        #expect(abs(doubled.inertia - 2 * plain.inertia) < 1e-5 * doubled.inertia)
+    }
 }

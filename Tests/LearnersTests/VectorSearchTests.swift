@@ -111,4 +111,31 @@ import Testing
             if similarity == .pearson { #expect(found.matches(of: 0).first { $0.row == 1 }?.similarity == 0) }
         }
     }
+
+    /// The order of the rows, lengths where only directions count, and repeated rows.
+    @Test(arguments: VectorSimilarity.allCases)
+    func symmetries(similarity: VectorSimilarity) throws {
+        let vectors = randomTable(400, 12, scale: 1, seed: 14)
+        let queries = randomTable(20, 12, scale: 1, seed: 15)
+        func search(_ rows: HostMatrix, _ count: Int) throws -> VectorMatches {
+            try VectorSearch(VectorIndex(rows, similarity: similarity), stream: TestDevices.stream("cpu"))
+                .search(queries, count: count)
+        }
+        let plain = try search(vectors, 6)
+        let order = Philox(seed: 3, stream: 3).permutation(count: 400)
+        let moved = try search(
+            HostMatrix(rows: 400, columns: 12, elements: order.flatMap { Array(vectors.row($0)) }), 6)
+        let twice = try search(
+            HostMatrix(
+                rows: 800, columns: 12,
+                elements: Array(vectors.storage.elements) + Array(vectors.storage.elements)), 12)
+        for query in 0..<20 {
+            let expected = plain.matches(of: query)
+            #expect(moved.matches(of: query).map { order[$0.row] } == expected.map(\.row))
+            #expect(twice.matches(of: query).map { $0.row % 400 } == expected.flatMap { [$0.row, $0.row] })
+        }
+        guard similarity == .cosine || similarity == .pearson else { return }
+        let scaled = HostMatrix(rows: 400, columns: 12, elements: vectors.storage.elements.map { $0 * 37 })
+        #expect(try search(scaled, 6).rows == plain.rows)
+    }
 }

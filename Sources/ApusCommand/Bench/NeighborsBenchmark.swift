@@ -8,11 +8,17 @@ import Tables
 struct NeighborsBenchmark: BenchmarkCase {
     static let name = "neighbors"
     static let configuration = CommandConfiguration(
-        commandName: name, abstract: "Exact cosine neighbours among vectors, as `apus similar` finds them.",
+        commandName: name, abstract: "Cosine neighbours among vectors, as `apus similar` finds them.",
         discussion: """
             From queries on the host to rows and similarities on the host; the index is on the device beforehand. With \
-            --single a run is so many queries, one after another.
+            --single a run is so many queries, one after another. Exact, unless --width asks for a walk in the graph of \
+            an --index.
             """)
+
+    @Option(help: "An index made by `apus index`, instead of vectors.")
+    var index: String?
+    @Option(help: "Rows in view on a walk in the index's graph (default: an exact search).")
+    var width: Int?
 
     @Option(name: .customLong("vectors-file"), help: "A NumPy file of vectors (default: uniform numbers).")
     var vectorsFile: String?
@@ -39,17 +45,26 @@ struct NeighborsBenchmark: BenchmarkCase {
         where !(1...1 << 30).contains(value) {
             throw ValidationError("--\(name) must be from 1 to 2^30, not \(value)")
         }
+        if let width {
+            guard width >= 1, index != nil else {
+                throw ValidationError("--width, 1 or more, is for an --index with a graph")
+            }
+        }
         guard single >= 0 else { throw ValidationError("--single must be 0 or more, not \(single)") }
     }
 
     func measure(on devices: [BenchmarkDevice]) throws -> [BenchmarkRecord] {
-        let table =
-            try vectorsFile.map { try NumPyFile(path: $0).matrix() }
-            ?? BenchmarkNumbers.uniform(rows: vectors, columns: dimensions, stream: 51)
+        let index =
+            try index.map { try VectorIndex(path: $0) }
+            ?? VectorIndex(
+                vectorsFile.map { try NumPyFile(path: $0).matrix() }
+                    ?? BenchmarkNumbers.uniform(rows: vectors, columns: dimensions, stream: 51), similarity: .cosine)
+        if width != nil && index.graph == nil {
+            throw DataError("the index has no graph; make one with apus index --approximate", file: self.index)
+        }
         let wanted =
             try queriesFile.map { try NumPyFile(path: $0).matrix() }
-            ?? BenchmarkNumbers.uniform(rows: queries, columns: table.columns, stream: 52)
-        let index = try VectorIndex(table, similarity: .cosine)
+            ?? BenchmarkNumbers.uniform(rows: queries, columns: index.dimensions, stream: 52)
         let (n, d) = (index.count, index.dimensions)
         let m = single > 0 ? min(single, wanted.rows) : wanted.rows
         let parts = single > 0 ? (0..<m).map { $0..<$0 + 1 } : [0..<m]
@@ -58,11 +73,15 @@ struct NeighborsBenchmark: BenchmarkCase {
                 rows: part.count, columns: d,
                 elements: Array(wanted.storage.elements[part.lowerBound * d..<part.upperBound * d]))
         }
-        let searches = try prepare(devices, "neighbors") { try Search($0, index, batches, count: count) }
+        let searches = try prepare(devices, "neighbors") {
+            try Search($0, index, batches, count: count, mode: width.map { .graph(width: $0) } ?? .exact)
+        }
         let samples = try BenchmarkTiming.takingTurns(flags, searches.map { search in search.run })
         return zip(searches, samples).map { search, samples in
             search.device.record(
-                Self.name, subject: "\(m) of \(n) × \(d), k = \(count)\(single > 0 ? ", one at a time" : "")",
+                Self.name,
+                subject: "\(m) of \(n) × \(d), k = \(count)\(single > 0 ? ", one at a time" : "")"
+                    + (width.map { ", graph, width \($0)" } ?? ""),
                 sizes: ["queries": m, "vectors": n, "dimensions": d, "count": count], samples: samples,
                 operations: 2 * Double(m) * Double(n) * Double(d),
                 bytes: 4 * (Double(n) * Double(d) * Double(batches.count) + Double(m) * Double(d + 2 * count)),
@@ -81,9 +100,13 @@ struct NeighborsBenchmark: BenchmarkCase {
         private let search: VectorSearch
         private let batches: [HostMatrix]
         private let count: Int
+        private let mode: VectorSearchMode
 
-        init(_ device: BenchmarkDevice, _ index: VectorIndex, _ batches: [HostMatrix], count: Int) throws {
-            (self.device, self.batches, self.count) = (device, batches, count)
+        init(
+            _ device: BenchmarkDevice, _ index: VectorIndex, _ batches: [HostMatrix], count: Int,
+            mode: VectorSearchMode
+        ) throws {
+            (self.device, self.batches, self.count, self.mode) = (device, batches, count, mode)
             search = try VectorSearch(index, stream: device.stream)
             let compiled = device.device.compileSeconds
             _ = try run()
@@ -94,7 +117,7 @@ struct NeighborsBenchmark: BenchmarkCase {
             let before = device.stream.counters
             var results: [VectorMatches] = []
             let seconds = try BenchmarkTiming.seconds {
-                for batch in batches { results.append(try search.search(batch, count: count)) }
+                for batch in batches { results.append(try search.search(batch, count: count, mode: mode)) }
             }
             perRun = device.stream.counters - before
             found = results.flatMap(\.similarities)

@@ -23,7 +23,8 @@ struct ExportCommand: ParsableCommand {
     @OptionGroup var global: GlobalOptions
 
     func run() throws {
-        if try SafetensorsFile(path: model).metadata["apus_kind"] == NetworkLearner.kind { return try exportNetwork() }
+        let kind = try SafetensorsFile(path: model).metadata["apus_kind"] ?? ""
+        if TableModel.isTableKind(kind) { return try exportNetwork() }
         if format == .safetensors || format == .onnx,
             let network = try RecommenderModel(path: model).learned as? SequenceModel
         {

@@ -9,8 +9,9 @@ struct FoldInCommand: ParsableCommand {
         commandName: "fold-in", abstract: "Add new interactions, users and items to a model without retraining.",
         discussion: """
             Everyone in the file gets factors from the whole history, items that the model does not know get factors \
-            from who has them; everything else stays as it was, to the bit. Train again when much has changed: what was \
-            learned of the known items is held.
+            from who has them; everything else stays as it was, to the bit. Models that know people by what they have \
+            (neighbors, ease, content, popular, hybrids of those) take users and interactions in, but no new items. Train \
+            again when much has changed: what was learned of the known items is held.
             """)
 
     @Option(help: "The model file.")

@@ -10,7 +10,8 @@ struct SimilarCommand: ParsableCommand {
         discussion: """
             With --model, as the model sees them: by the cosine of factors or attributes, by neighbors, by weights. \
             With --interactions, straight from the data: the --count neighbors of every user or item, or of one. \
-            Among vectors (--vectors, --index): exact, with --queries or for every row.
+            Among vectors (--vectors, --index), with --queries or for every row: exact, unless --approximate is given or the \
+            index has a graph; then the share of the true neighbors that was found is measured on some queries.
 
             """ + SimilarityFlags.discussion)
 
@@ -22,6 +23,12 @@ struct SimilarCommand: ParsableCommand {
     var user: String?
     @Option(help: "How many.")
     var count = 10
+    @Option(
+        help: """
+            How two are compared: cosine (default), adjusted-cosine, pearson, pearson-all, jaccard, tfidf or bm25 with \
+            --interactions; cosine (default), dot, euclidean or pearson with vectors.
+            """)
+    var similarity: SimilarityName?
     @OptionGroup var names: ItemNameFlags
     @OptionGroup var vectors: SimilarVectorFlags
     @OptionGroup var rows: SimilarRowsFlags
@@ -38,6 +45,7 @@ struct SimilarCommand: ParsableCommand {
         }
         if model != nil {
             guard (item != nil) != (user != nil) else { throw ValidationError("give --item or --user") }
+            guard similarity == nil else { throw ValidationError("--similarity is the model's; train another") }
             guard output == nil else { throw ValidationError("--output goes with --interactions and vectors") }
             return
         }
@@ -46,8 +54,10 @@ struct SimilarCommand: ParsableCommand {
             guard item == nil || rows.between == .items, user == nil || rows.between == .users else {
                 throw ValidationError("--user goes with --between users, --item with --between items")
             }
+            try similarity?.check(.rows, "--interactions")
         } else {
             guard item == nil, user == nil else { throw ValidationError("--item and --user are not for vectors") }
+            try similarity?.check(.vectors, "vectors")
         }
     }
 
@@ -55,11 +65,13 @@ struct SimilarCommand: ParsableCommand {
         guard let model else {
             guard rows.interactions != nil else {
                 return try VectorSimilarityRun(
-                    flags: vectors, count: count, output: output, device: deviceOption, global: global
+                    flags: vectors, similarity: similarity?.ofVectors, count: count, output: output,
+                    device: deviceOption, global: global
                 ).run()
             }
             return try rows.run(
-                rows.interactions ?? "", of: item ?? user, count: count, output: output, reading: reading,
+                rows.interactions ?? "", by: similarity?.ofRows ?? .cosine, of: item ?? user, count: count,
+                output: output, reading: reading,
                 deviceOption: deviceOption, global: global)
         }
         let session = try ModelSession(path: model, names: names, device: deviceOption, global: global)
@@ -91,6 +103,32 @@ struct SimilarCommand: ParsableCommand {
                 found.enumerated().map { rank, entry in
                     [String(rank + 1)] + session.fields(side, entry.item) + [fixed(Double(entry.score), 4)]
                 })
+        }
+    }
+}
+
+/// The name of a similarity: of rows of interactions, of vectors, or of both.
+struct SimilarityName: ExpressibleByArgument {
+    enum Kind { case rows, vectors }
+
+    let ofRows: Similarity?
+    let ofVectors: VectorSimilarity?
+    private let name: String
+
+    init?(argument: String) {
+        (name, ofRows, ofVectors) = (argument, Similarity(rawValue: argument), VectorSimilarity(rawValue: argument))
+        if ofRows == nil && ofVectors == nil { return nil }
+    }
+
+    static var allValueStrings: [String] {
+        Similarity.allCases.map(\.rawValue)
+            + VectorSimilarity.allCases.map(\.rawValue).filter { Similarity(rawValue: $0) == nil }
+    }
+
+    func check(_ kind: Kind, _ what: String) throws {
+        guard (kind == .rows ? ofRows != nil : ofVectors != nil) else {
+            let names = kind == .rows ? Similarity.allCases.map(\.rawValue) : VectorSimilarity.allCases.map(\.rawValue)
+            throw ValidationError("--similarity \(name) is not for \(what): \(names.joined(separator: ", "))")
         }
     }
 }

@@ -18,23 +18,54 @@ struct SimilarVectorFlags: ParsableArguments {
     var exclude: String?
     @Option(help: "Names of the only vectors to be found, separated by commas, or @FILE.")
     var only: String?
+    @Flag(help: "All rows by their 8-bit codes, though a few of the best may be missed (vectors without a graph).")
+    var approximate = false
+    @Flag(help: "All rows exactly, though the index has a graph.")
+    var exact = false
+    @Option(
+        name: .customLong("width"), help: "Rows in view on a walk in the graph: more find more (default: the index's).")
+    var width: Int?
+    @Option(
+        name: .customLong("recall-queries"),
+        help: "Queries of an approximate search that are also searched exactly, to measure what is missed; 0 for none.")
+    var recallQueries = 32
 
-    @Option(help: "How vectors are compared: cosine (default), dot, euclidean or pearson.")
-    var metric: VectorSimilarity?
+    func validate() throws {
+        guard !(approximate && exact) else { throw ValidationError("--approximate and --exact exclude each other") }
+        guard recallQueries >= 0 else {
+            throw ValidationError("--recall-queries must be 0 or more, not \(recallQueries)")
+        }
+        if let width {
+            guard width >= 1 else { throw ValidationError("--width must be 1 or more, not \(width)") }
+            guard index != nil, !exact else { throw ValidationError("--width is for an index with a graph") }
+        }
+    }
+
+    /// How the index is searched.
+    func mode(_ opened: VectorIndex) throws -> VectorSearchMode {
+        if exact { return .exact }
+        if opened.graph != nil { return .graph(width: width) }
+        guard width == nil else {
+            throw DataError("the index has no graph for --width; make one with apus index --approximate", file: index)
+        }
+        return approximate ? .rounded : .exact
+    }
 
     /// The index, as it was made or made now.
-    func open() throws -> VectorIndex {
+    func open(_ similarity: VectorSimilarity?) throws -> VectorIndex {
         if let index {
             let opened = try VectorIndex(path: index)
-            if let metric, metric != opened.similarity {
+            if let similarity, similarity != opened.similarity {
                 throw DataError("the index was made for \(opened.similarity.rawValue)", file: index)
             }
             return opened
         }
         let path = vectors ?? ""
         return try Self.about(path) {
-            try VectorIndex(
-                NumPyFile(path: path).matrix(), similarity: metric ?? .cosine, identifiers: ids.map(Self.names))
+            var made = try VectorIndex(
+                NumPyFile(path: path).matrix(), similarity: similarity ?? .cosine, identifiers: ids.map(Self.names))
+            if approximate { made.round() }
+            return made
         }
     }
 
@@ -73,6 +104,7 @@ struct SimilarVectorFlags: ParsableArguments {
 /// A search among vectors for `apus similar`.
 struct VectorSimilarityRun {
     let flags: SimilarVectorFlags
+    let similarity: VectorSimilarity?
     let count: Int
     let output: String?
     let device: DeviceOption
@@ -85,7 +117,8 @@ struct VectorSimilarityRun {
         if let output { try OutputFolder.check(output) }
         MemoryMeter.start()
         let began = monotonicSeconds()
-        let index = try flags.open()
+        let index = try flags.open(similarity)
+        let mode = try flags.mode(index)
         let queries = try flags.queries.map { path in
             try SimilarVectorFlags.about(path) { try NumPyFile(path: path).matrix() }
         }
@@ -97,6 +130,7 @@ struct VectorSimilarityRun {
         let total = queries?.rows ?? index.count
         var sink = try MatchSink(output: output, index: index, queriesAreRows: queries == nil, json: global.json)
         var seconds = 0.0
+        var firstFound: VectorMatches?
         let progress = ProgressDisplay(quiet: global.quiet)
         for first in stride(from: 0, to: total, by: Self.batch) {
             try Interruption.check()
@@ -110,11 +144,12 @@ struct VectorSimilarityRun {
                         viewing: queries.storage.baseAddress + first * queries.columns,
                         count: range.count * queries.columns, release: { withExtendedLifetime(queries.storage) {} }))
                 found = try SimilarVectorFlags.about(flags.queries ?? "") {
-                    try search.search(part, count: count, filter: filter)
+                    try search.search(part, count: count, filter: filter, mode: mode)
                 }
             } else {
-                found = try search.neighbors(of: range, count: count, filter: filter)
+                found = try search.neighbors(of: range, count: count, filter: filter, mode: mode)
             }
+            if first == 0 { firstFound = found }
             seconds += monotonicSeconds() - started
             try sink.add(found, queries: range)
             _ = progress.handler(
@@ -123,8 +158,18 @@ struct VectorSimilarityRun {
                     elapsedSeconds: monotonicSeconds() - prepared))
         }
         ProgressDisplay.clearLine()
+        let recall = try recall(of: firstFound, search, queries, filter, mode)
+        if let recall, recall.queries > 0 {
+            global.remark(
+                "found \(fixed(100 * recall.share, 1)) % of the true neighbors of \(recall.queries) "
+                    + (recall.queries == 1 ? "query" : "queries") + "; --exact finds all")
+        }
         try sink.finish(
             members: [
+                ("search", .string(mode == .exact ? "exact" : mode == .rounded ? "rounded" : "graph")),
+                ("recall", recall.map { .number($0.share) } ?? .null),
+                ("recall_queries", .integer(recall?.queries ?? 0)),
+                ("recall_of_index", index.graph?.recall.map { .number($0) } ?? .null),
                 ("device", .string(opened.identity.name)), ("device_model", .string(opened.identity.model)),
                 ("similarity", .string(index.similarity.rawValue)), ("vectors", .integer(index.count)),
                 ("dimensions", .integer(index.dimensions)), ("queries", .integer(total)), ("count", .integer(count)),
@@ -138,6 +183,28 @@ struct VectorSimilarityRun {
                 ("queries_per_second", .number(Double(total) / max(seconds, 1e-9))),
                 ("peak_memory_bytes", .integer(MemoryMeter.peakAnonymousBytes())),
             ])
+    }
+}
+
+extension VectorSimilarityRun {
+    /// The share of the true neighbors that the first queries found; nil for an exact search.
+    private func recall(
+        of found: VectorMatches?, _ search: VectorSearch, _ queries: HostMatrix?, _ filter: VectorFilter,
+        _ mode: VectorSearchMode
+    ) throws -> (share: Double, queries: Int)? {
+        guard mode != .exact, flags.recallQueries > 0, let found else { return nil }
+        let asked = min(flags.recallQueries, found.rows.count / found.count)
+        let first = VectorMatches(found, first: asked)
+        let exact: VectorMatches
+        if let queries {
+            let part = HostMatrix(
+                rows: asked, columns: queries.columns,
+                elements: Array(queries.storage.elements[0..<asked * queries.columns]))
+            exact = try search.search(part, count: count, filter: filter)
+        } else {
+            exact = try search.neighbors(of: 0..<asked, count: count, filter: filter)
+        }
+        return (first.recall(against: exact, isDistance: search.index.similarity == .euclidean), asked)
     }
 }
 

@@ -50,7 +50,7 @@ struct TrainDensityCommand: ParsableCommand {
         MemoryMeter.start()
         let began = monotonicSeconds()
         let path = points.data ?? ""
-        let input = try points.read(path)
+        let input = try points.read(path, global)
         if let remark = input.remark { global.remark(remark) }
         let loaded = monotonicSeconds()
         var suggested: Double?

@@ -74,7 +74,7 @@ struct TrainKMeansCommand: ParsableCommand {
         if try streams(data) {
             return try trainStreamed(data, centers, device, stream, began)
         }
-        let input = try points.read(data)
+        let input = try points.read(data, global)
         let points = input.matrix
         if let remark = input.remark { global.remark(remark) }
         let pointWeights = try weights.map { path -> [Float] in
@@ -207,7 +207,7 @@ struct ClusteringReport {
             ("inertia", .number(result.inertia)),
             ("iterations", .integer(result.iterations)),
             ("converged", .bool(result.converged)),
-            ("refilled", .integer(result.refilled)),
+            ("refilled", .integer(result.refilled)), ("spared", .integer(result.spared)),
             ("empty_clusters", .integer(result.emptyClusters)),
             ("sizes", .array(result.sizes.map { .integer($0) })),
             ("metrics", .object([("inertia", .number(result.inertia))])),

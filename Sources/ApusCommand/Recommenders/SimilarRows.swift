@@ -10,11 +10,11 @@ struct SimilarRowsFlags: ParsableArguments {
     var interactions: String?
     @Option(help: "Whom to compare: users or items; with --interactions.")
     var between = RecommenderSide.items
-    @OptionGroup var similarity: SimilarityFlags
+    @OptionGroup var comparing: SimilarityFlags
 
     /// Finds the neighbors of one row, or of all.
     func run(
-        _ path: String, of name: String?, count: Int, output: String?, reading: ReadingFlags,
+        _ path: String, by similarity: Similarity, of name: String?, count: Int, output: String?, reading: ReadingFlags,
         deviceOption: DeviceOption, global: GlobalOptions
     ) throws {
         if let output { try OutputFolder.check(output) }
@@ -24,10 +24,10 @@ struct SimilarRowsFlags: ParsableArguments {
         let progress = ProgressDisplay(quiet: global.quiet)
         let data = try reading.read(path, needsTimes: false, global, progress)
         let loaded = monotonicSeconds()
-        var options = similarity.options
+        var options = comparing.options(similarity)
         options.side = between
         options.neighbors = count
-        options.confidence = similarity.confidence ?? reading.confidence(data.report)
+        options.confidence = comparing.confidence ?? reading.confidence(data.report)
         let names = between == .users ? data.users : data.items
         let rows = try NeighborLists(
             data, options: options, threads: RecommenderContext.hostThreads(device), progress: progress.handler)

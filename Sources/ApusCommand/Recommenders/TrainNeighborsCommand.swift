@@ -15,7 +15,9 @@ struct TrainNeighborsCommand: ParsableCommand {
             """ + SimilarityFlags.discussion)
 
     @OptionGroup var flags: RecommenderFlags
-    @OptionGroup var similarity: SimilarityFlags
+    @Option(help: SimilarityFlags.names)
+    var similarity = Similarity.cosine
+    @OptionGroup var comparing: SimilarityFlags
     @Option(help: "Whose neighbors: items or users.")
     var between = RecommenderSide.items
     @Option(help: "Neighbors kept for each row, 1 to 10000.")
@@ -24,13 +26,13 @@ struct TrainNeighborsCommand: ParsableCommand {
     var feedback = Feedback.implicit
 
     func run() throws {
-        var options = similarity.options
+        var options = comparing.options(similarity)
         options.side = between
         options.neighbors = neighbors
         options.feedback = feedback
         try options.validate()
         try flags.run { report in
-            options.confidence = similarity.confidence ?? flags.data.reading.confidence(report)
+            options.confidence = comparing.confidence ?? flags.data.reading.confidence(report)
             return NeighborLearner(options)
         }
     }
@@ -45,8 +47,8 @@ struct SimilarityFlags: ParsableArguments {
         without variation have no correlation, and no neighbors.
         """
 
-    @Option(help: "cosine, adjusted-cosine, pearson, pearson-all, jaccard, tfidf or bm25.")
-    var similarity = Similarity.cosine
+    static let names: ArgumentHelp = "cosine, adjusted-cosine, pearson, pearson-all, jaccard, tfidf or bm25."
+
     @Option(help: "β: similarities are multiplied by n / (n + β), with n in common.")
     var shrinkage = 0.0
     @Option(help: "γ: similarities of fewer than γ in common are multiplied by n / γ; 0 for none.")
@@ -54,9 +56,9 @@ struct SimilarityFlags: ParsableArguments {
     @Option(name: .customLong("minimum-common"), help: "Fewer in common are no neighbors.")
     var minimumCommon = 1
     @Option(name: .customLong("bm25-k"), help: "k₁ of bm25: how slowly repetition saturates.")
-    var bm25Saturation: Float = 100
+    var bm25Saturation: Float = 1.2
     @Option(name: .customLong("bm25-b"), help: "b of bm25: how much length counts, 0 to 1.")
-    var bm25Length: Float = 0.8
+    var bm25Length: Float = 0.75
     @Option(
         help: """
             How values become weights: constant, linear or log (default: constant with --minimum-value or without \
@@ -64,7 +66,7 @@ struct SimilarityFlags: ParsableArguments {
             """)
     var confidence: ConfidenceRule?
 
-    var options: NeighborOptions {
+    func options(_ similarity: Similarity) -> NeighborOptions {
         var options = NeighborOptions()
         options.similarity = similarity
         options.shrinkage = shrinkage

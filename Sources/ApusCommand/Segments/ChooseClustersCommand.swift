@@ -13,14 +13,9 @@ struct ChooseClustersCommand: ParsableCommand {
             """)
 
     @OptionGroup var data: SegmentDataFlags
-    @Option(help: "Numbers to try: 2...12.")
-    var clusters = ClusterRange(argument: "2...12")!
+    @OptionGroup var division: DivisionFlags
     @Option(help: "Rows of the sample for silhouettes, gaps and stability.")
     var sample = 2000
-    @Option(help: "euclidean, or cosine.")
-    var distance = ClusterDistance.euclidean
-    @Option(help: "Seed of everything random.")
-    var seed: UInt64 = 42
     @Option(help: "Draw the figures into this HTML file.")
     var report: String?
     @OptionGroup var deviceOption: DeviceOption
@@ -36,11 +31,11 @@ struct ChooseClustersCommand: ParsableCommand {
         let device = try deviceOption.open(global)
         var chooser = ClusterChooser()
         chooser.sample = sample
-        chooser.means.distance = distance
-        chooser.means.seed = seed
+        chooser.means.distance = division.distance
+        chooser.means.seed = division.seed
         let choice = try SimilarVectorFlags.about(path) {
             try chooser.choose(
-                input.matrix, range: clusters.range, stream: device.makeStream(),
+                input.matrix, range: division.clusters.range, stream: device.makeStream(),
                 progress: ProgressDisplay(quiet: global.quiet).handler
             ).choice
         }

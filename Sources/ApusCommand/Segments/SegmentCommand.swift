@@ -6,84 +6,6 @@ import Devices
 import Learners
 import Tables
 
-/// Numbers of clusters on the command line: 5, or 2...10.
-struct ClusterRange: ExpressibleByArgument {
-    let range: ClosedRange<Int>
-
-    init?(argument: String) {
-        let parts = argument.split(separator: ".").map { Int($0) ?? 0 }
-        guard let first = parts.first, let last = parts.last, parts.count <= 2, first >= 1, last >= first,
-            argument == (parts.count == 2 ? "\(first)...\(last)" : "\(first)")
-        else { return nil }
-        range = first...last
-    }
-}
-
-/// What is clustered: a table of rows, or purchases summed up to customers.
-struct SegmentDataFlags: ParsableArguments {
-    @OptionGroup var points: PointsFlags
-    @Option(help: "Purchases, a line each, for --rfm.")
-    var interactions: String?
-    @Flag(help: "Sum purchases up: recency, frequency and spending of each customer.")
-    var rfm = false
-    @Option(name: .customLong("as-of"), help: "Purchases from this date on are not counted (default: after the last).")
-    var asOf: String?
-    @Option(name: .customLong("user-column"), help: "Column of customers of the purchases (default: found).")
-    var userColumn: String?
-    @Option(name: .customLong("time-column"), help: "Column of times.")
-    var timeColumn: String?
-    @Option(name: .customLong("order-column"), help: "Column that tells orders apart (default: found, else the day).")
-    var orderColumn: String?
-    @Option(name: .customLong("value-column"), help: "Column of amounts (default: found, else quantity times price).")
-    var valueColumn: String?
-
-    func validate() throws {
-        guard (points.data == nil) != (interactions == nil) else {
-            throw ValidationError("give --data or --interactions")
-        }
-        guard interactions == nil || rfm else { throw ValidationError("--interactions needs --rfm here") }
-        guard interactions != nil || !rfm else { throw ValidationError("--rfm needs --interactions") }
-    }
-
-    /// The rows, and the column of the revenue where one is known.
-    func read(_ global: GlobalOptions) throws -> (
-        input: PointsInput, revenue: String?, path: String
-    ) {
-        guard let interactions else {
-            let path = points.data ?? ""
-            return (try points.read(path), nil, path)
-        }
-        return try SimilarVectorFlags.about(interactions) {
-            var options = TableReadOptions()
-            options.delimiter = points.delimiter
-            var columns = PurchaseSummary.Columns()
-            columns.customer = userColumn
-            columns.time = timeColumn
-            columns.order = orderColumn
-            columns.amount = valueColumn
-            let lines = try TableReader.read(interactions, options: options)
-            let summary = try PurchaseSummary(lines, columns: columns, asOf: asOf.map(Self.seconds))
-            global.remark(
-                summary.columns.map { "\($0.role): \($0.name)" }.joined(separator: ", ")
-                    + "; \(summary.lines) lines of \(summary.table.rowCount) customers"
-                    + (summary.incomplete > 0
-                        ? ", \(summary.incomplete) without customer, time or amount left out" : "")
-                    + (summary.later > 0 ? ", \(summary.later) after the date left out" : ""))
-            var flags = points
-            flags.id = summary.table.columnNames[0]
-            let input = try flags.input(summary.table, scaling: PurchaseSummary.recipe)
-            return (input, "spending", interactions)
-        }
-    }
-
-    private static func seconds(_ text: String) throws -> Int64 {
-        guard case .date(let values) = try Column("as-of", categories: [text]).converted(to: .date).values,
-            let first = values.first, first != Column.missingInteger
-        else { throw ValidationError("--as-of wants a date such as 2011-12-10, not \(text)") }
-        return first
-    }
-}
-
 /// `apus segment`
 struct SegmentCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -96,14 +18,9 @@ struct SegmentCommand: ParsableCommand {
             """)
 
     @OptionGroup var data: SegmentDataFlags
-    @Option(help: "Number of segments, or a range to choose from: 2...10.")
-    var clusters = ClusterRange(argument: "2...10")!
+    @OptionGroup var division: DivisionFlags
     @Option(help: "Starts of each, of which the best is kept.")
     var restarts = 10
-    @Option(help: "euclidean, or cosine.")
-    var distance = ClusterDistance.euclidean
-    @Option(help: "Seed of everything random.")
-    var seed: UInt64 = 42
     @Option(help: "Column whose sum is the revenue, for shares (with --rfm: spending).")
     var revenue: String?
     @Option(help: "A model of segments whose numbers are to be kept.")
@@ -136,15 +53,17 @@ struct SegmentCommand: ParsableCommand {
         let device = try deviceOption.open(global)
         let stream = try device.makeStream()
         var options = KMeansOptions()
-        options.distance = distance
-        options.seed = seed
+        options.distance = division.distance
+        options.seed = division.seed
         options.restarts = restarts
         let (result, choice) = try SimilarVectorFlags.about(path) { try cluster(input, &options, stream) }
         ProgressDisplay.clearLine()
         let trained = monotonicSeconds()
         let ordered = try numbered(result, like: earlier)
         let described = try input.describedTable()
-        let descriptions = SegmentDescriber(described, labels: ordered.labels, count: options.clusters).describe(
+        var describer = SegmentDescriber(described, labels: ordered.labels, count: options.clusters)
+        if data.rfm { describer.words = PurchaseSummary.words }
+        let descriptions = describer.describe(
             distances: ordered.distances, identifiers: (0..<input.matrix.rows).map(input.name),
             revenue: revenue ?? money)
         if let revenue, described[revenue]?.numbers == nil {
@@ -180,16 +99,16 @@ struct SegmentCommand: ParsableCommand {
         _ input: PointsInput, _ options: inout KMeansOptions, _ stream: Compute.Stream
     ) throws -> (KMeansResult, ClusterChoice?) {
         let progress = ProgressDisplay(quiet: global.quiet).handler
-        if clusters.range.count == 1 {
-            options.clusters = clusters.range.lowerBound
+        if division.clusters.range.count == 1 {
+            options.clusters = division.clusters.range.lowerBound
             return (try KMeans(options: options, stream: stream).fit(input.matrix, progress: progress), nil)
         }
         var chooser = ClusterChooser()
         chooser.means = options
         let (choice, results) = try chooser.choose(
-            input.matrix, range: clusters.range, stream: stream, progress: progress)
+            input.matrix, range: division.clusters.range, stream: stream, progress: progress)
         options.clusters = choice.best
-        return (results[choice.best - clusters.range.lowerBound], choice)
+        return (results[choice.best - division.clusters.range.lowerBound], choice)
     }
 
     /// Numbered by size, or as an earlier model's segments.

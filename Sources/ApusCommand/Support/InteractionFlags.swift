@@ -24,19 +24,24 @@ struct InteractionFlags: ParsableArguments {
     }
 }
 
-/// How a file of interactions is read: the same flags wherever one is.
-struct ReadingFlags: ParsableArguments {
+/// Columns of a file in which people did something.
+struct RoleFlags: ParsableArguments {
     @Option(name: .customLong("user-column"), help: "Name of the column of users (default: found by common names).")
     var userColumn: String?
 
-    @Option(name: .customLong("item-column"), help: "Name of the column of items.")
-    var itemColumn: String?
-
-    @Option(name: .customLong("value-column"), help: "Name of the column of values: ratings, quantities.")
+    @Option(name: .customLong("value-column"), help: "Name of the column of values: ratings, quantities, amounts.")
     var valueColumn: String?
 
     @Option(name: .customLong("time-column"), help: "Name of the column of times.")
     var timeColumn: String?
+}
+
+/// How a file of interactions is read: the same flags wherever one is.
+struct ReadingFlags: ParsableArguments {
+    @OptionGroup var roles: RoleFlags
+
+    @Option(name: .customLong("item-column"), help: "Name of the column of items.")
+    var itemColumn: String?
 
     @Option(name: .customLong("event-column"), help: "Name of the column of event kinds.")
     var eventColumn: String?
@@ -78,7 +83,8 @@ struct ReadingFlags: ParsableArguments {
     func options(needsTimes: Bool, threads: Int?) throws -> InteractionOptions {
         var options = InteractionOptions()
         options.columns = InteractionColumns(
-            user: userColumn, item: itemColumn, value: valueColumn, time: timeColumn, event: eventColumn)
+            user: roles.userColumn, item: itemColumn, value: roles.valueColumn, time: roles.timeColumn,
+            event: eventColumn)
         options.headerlessColumns = columns.map {
             $0.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
         }

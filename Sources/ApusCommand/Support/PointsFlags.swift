@@ -17,21 +17,30 @@ struct PointsFlags: ParsableArguments {
     var types: [String] = []
     @Option(help: "What stands between fields (default: found).")
     var delimiter: String?
+    @Option(name: .customLong("on-bad-row"), help: "Rows that can't be read: fail or skip.")
+    var onBadRow = BadRowRule.fail
     @Flag(name: .customLong("no-scale"), help: "Leave numbers as they are; tables are standardised otherwise.")
     var noScale = false
 
     /// Rows with their features, by the recipe of distances.
-    func read(_ path: String) throws -> PointsInput {
+    func read(_ path: String, _ global: GlobalOptions) throws -> PointsInput {
         if path.hasSuffix(".npy") {
             let matrix = try NumPyFile(path: path).matrix()
             return PointsInput(matrix: matrix, identifiers: nil, table: nil, recipe: nil, names: nil)
         }
+        let table = try table(path, global)
+        return try SimilarVectorFlags.about(path) { try input(table) }
+    }
+
+    /// A table of rows, or of purchases, as these flags say; what was noticed is said.
+    func table(_ path: String, _ global: GlobalOptions) throws -> Table {
         var options = TableReadOptions()
         options.delimiter = delimiter == "\\t" ? "\t" : delimiter
         options.types = try TableFlags.types(types)
-        return try SimilarVectorFlags.about(path) {
-            try input(TableReader.read(path, options: options))
-        }
+        options.onBadRow = onBadRow
+        options.threads = global.threads ?? 0
+        options.memoryLimitBytes = global.memoryLimit?.bytes ?? 0
+        return try TableFlags.read(path, options, global, ProgressDisplay(quiet: global.quiet))
     }
 
     /// The same for a table that is there already.

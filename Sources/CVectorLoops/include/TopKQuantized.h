@@ -44,9 +44,10 @@ void apus_quantize_candidates(const float *rows, int64_t stride, int64_t count, 
                               uint8_t *out, float *scales, float *biases, apus_quantized_panel *panels);
 
 /// Passes packed candidates, first_index and following, by packed queries; answers how many were scored in float32.
+/// `share` of the error bound is allowed for: 1 is exact.
 int64_t apus_top_k_quantized(apus_top_k *states, int64_t query_count, const int8_t *queries,
                              const apus_quantized_query *facts, const float *query_rows, int64_t query_stride,
                              const uint8_t *candidates, const float *scales, const float *biases,
                              const apus_quantized_panel *panels, const float *candidate_rows, int64_t candidate_stride,
                              int64_t candidate_count, int32_t first_index, const float *bias, int64_t d,
-                             const int64_t *row_pointers, const int32_t *excluded);
+                             const int64_t *row_pointers, const int32_t *excluded, float share);

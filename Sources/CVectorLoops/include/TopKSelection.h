@@ -29,5 +29,8 @@ void apus_top_k_merge(apus_top_k *state, const uint64_t *keys, int64_t count);
 /// Keeps the best k and sorts them, best first; returns how many there are.
 int64_t apus_top_k_finish(apus_top_k *state);
 
+/// The score of a key.
+float apus_top_k_score(uint64_t key);
+
 /// Writes k places: indices and scores of sorted keys, then -1 and -inf.
 void apus_top_k_write(const uint64_t *keys, int64_t count, int64_t k, int32_t *indices, float *scores);

@@ -10,9 +10,11 @@ import Core
 /// An empty cluster is refilled: the point farthest from its centre (the lower index among equal ones) that is not the only
 /// one of its cluster moves there, one point for each empty cluster. Same seed, device and thread count give the same bits.
 ///
-/// Complexity: 2 · n · k · d operations an iteration.
+/// Complexity: 2 · n · k · d operations an iteration, less for points whose centre can't have changed (``usesBounds``).
 public struct KMeans {
     public let options: KMeansOptions
+    /// Whether points that can't have another nearest centre are left out, where that pays; labels are the same.
+    public var usesBounds = true
     private let stream: Compute.Stream
 
     /// Throws ``ParameterError`` for options outside their ranges.
@@ -56,7 +58,8 @@ public struct KMeans {
         let (n, k) = (prepared.matrix.rows, options.clusters)
         guard n >= k else { throw DataError("\(n) points can't form \(k) clusters") }
         try check(initialCenters, columns: prepared.matrix.columns)
-        let lloyd = try LloydIteration(prepared, options: options, stream: stream)
+        let lloyd = try LloydIteration(
+            prepared, options: options, usesBounds: usesBounds, stream: stream)
         var best: KMeansResult?
         for attempt in 0..<(initialCenters == nil ? options.restarts : 1) {
             let began = monotonicSeconds()

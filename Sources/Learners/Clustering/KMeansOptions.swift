@@ -85,6 +85,8 @@ public struct KMeansResult: Sendable {
     public let history: [Double]
     /// Empty clusters that were given a point, over all iterations.
     public let refilled: Int
+    /// Points whose centre was known without comparing them with all, over all iterations.
+    public var spared = 0
     /// Seconds: choosing the first centres, and each iteration.
     public let startSeconds: Double
     public let iterationSeconds: [Double]

@@ -15,6 +15,8 @@ public struct KMeansPoints {
     let shift: [Double]
     /// Σ w‖x‖² of the matrix.
     let squares: Double
+    /// The largest ‖x‖.
+    let largestNorm: Double
     /// Inertia of a single cluster.
     let totalInertia: Double
     /// Mean variance of the columns, for the tolerance.
@@ -51,12 +53,14 @@ public struct KMeansPoints {
         onDevice = try stream.wrap(target)
         let norms = try stream.allocate(rows: 1, columns: n)
         try stream.rowNorms(onDevice, squared: true, into: norms)
-        var (sum, plain) = (0.0, 0.0)
+        var (sum, plain, largest) = (0.0, 0.0, Float(0))
         for (i, norm) in try stream.download(norms, as: Float.self).enumerated() {
             sum += Double(norm) * Double(weights?[i] ?? 1)
             plain += Double(norm)
+            largest = max(largest, norm)
         }
         squares = sum
+        largestNorm = Double(largest).squareRoot()
         totalInertia = try Self.inertiaOfOne(
             onDevice, weights: weightsOnDevice, squares: sum, distance: distance, stream: stream)
         meanVariance = n > 0 && d > 0 ? plain / Double(n) / Double(d) : 0

@@ -5,6 +5,7 @@ import Core
 struct LloydIteration {
     private let prepared: KMeansPoints
     private let options: KMeansOptions
+    private let usesBounds: Bool
     private let stream: Compute.Stream
     private let centers, labels, sums, totals: Matrix
 
@@ -12,7 +13,8 @@ struct LloydIteration {
     private var weights: [Float]? { prepared.weights }
     private var weightVector: Matrix? { prepared.weightsOnDevice }
 
-    init(_ prepared: KMeansPoints, options: KMeansOptions, stream: Compute.Stream) throws {
+    init(_ prepared: KMeansPoints, options: KMeansOptions, usesBounds: Bool, stream: Compute.Stream) throws {
+        self.usesBounds = usesBounds
         self.prepared = prepared
         self.options = options
         self.stream = stream
@@ -40,12 +42,25 @@ struct LloydIteration {
                 points: points, labels: labels, weights: weightVector, sums: sums, totals: totals)
         }
         var (history, seconds, refilled, converged) = ([Double](), [Double](), 0, false)
+        var bounds = usesBounds ? CenterBounds(prepared, clusters: options.clusters, stream: stream) : nil
         let began = monotonicSeconds()
         let threshold = options.tolerance * prepared.meanVariance
         while seconds.count < options.iterations && !converged {
             let started = monotonicSeconds()
             try stream.upload(present, to: centers)
-            try stream.replay(plan)
+            if let active = try bounds?.active(present, onDevice: centers) {
+                try bounds?.assign(active, centers: centers, labels: labels)
+                try accumulate()
+            } else if bounds?.wants(iteration: seconds.count) == true {
+                let distances = try stream.allocate(rows: 1, columns: points.rows)
+                try stream.assignNearest(points: points, centers: centers, labels: labels, distances: distances)
+                try accumulate()
+                bounds?.remember(
+                    labels: try stream.download(labels, as: Int32.self),
+                    distances: try stream.download(distances, as: Float.self))
+            } else {
+                try stream.replay(plan)
+            }
             var update = try CenterUpdate(
                 sums: stream.download(sums, as: Float.self), totals: stream.download(totals, as: Float.self),
                 columns: centers.columns, distance: options.distance)
@@ -53,13 +68,16 @@ struct LloydIteration {
                 let filled = try refill(update.totals)
                 refilled += filled
                 if filled > 0 {
+                    bounds?.forget()
                     update = try CenterUpdate(
                         sums: stream.download(sums, as: Float.self), totals: stream.download(totals, as: Float.self),
                         columns: centers.columns, distance: options.distance)
                 }
             }
             history.append(update.inertia(of: present, squares: prepared.squares))
+            let before = present
             let movement = update.move(&present)
+            bounds?.follow(from: before, to: present)
             converged = movement <= threshold
             seconds.append(monotonicSeconds() - started)
             let report = ProgressReport(
@@ -67,9 +85,16 @@ struct LloydIteration {
                 elapsedSeconds: monotonicSeconds() - began, figures: [("inertia", history.last ?? 0)])
             if progress?(report) == .stop { throw CancellationError() }
         }
-        return try finish(
+        var result = try finish(
             present, history: history, seconds: seconds, refilled: refilled, converged: converged,
             startSeconds: startSeconds)
+        result.spared = bounds?.spared ?? 0
+        return result
+    }
+
+    private func accumulate() throws(ComputeError) {
+        try stream.accumulateByLabel(
+            points: points, labels: labels, weights: weightVector, sums: sums, totals: totals)
     }
 
     /// Labels and distances for the last centres, and the inertia in double precision.
@@ -127,8 +152,7 @@ struct LloydIteration {
         }
         guard filled > 0 else { return 0 }
         try stream.upload(found, to: labels)
-        try stream.accumulateByLabel(
-            points: points, labels: labels, weights: weightVector, sums: sums, totals: self.totals)
+        try accumulate()
         return filled
     }
 

@@ -64,6 +64,9 @@ public struct ContentTable: LearnedRecommender {
     /// Items of the model that have attributes.
     public var describedItems: Int { (0..<vectors.rows).count { vectors.row($0).contains { $0 != 0 } } }
 
+    /// People are known by what they have.
+    public func withHistories(_ histories: HostSparseMatrix) -> (any LearnedRecommender)? { self }
+
     public func configuration() throws -> String { try Self.json(options) }
 
     public func add(to writer: inout SafetensorsWriter, prefix: String) {

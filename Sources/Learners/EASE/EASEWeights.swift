@@ -115,6 +115,9 @@ public struct EASEWeights: LearnedRecommender {
         self.weights = weights
     }
 
+    /// People are known by what they have.
+    public func withHistories(_ histories: HostSparseMatrix) -> (any LearnedRecommender)? { self }
+
     public func configuration() throws -> String { try Self.json(options) }
 
     public func add(to writer: inout SafetensorsWriter, prefix: String) {

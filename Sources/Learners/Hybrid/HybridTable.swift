@@ -27,6 +27,13 @@ public struct HybridTable: LearnedRecommender {
 
     public var readsOrder: Bool { parts.contains { $0.learned.readsOrder } }
 
+    public func withHistories(_ histories: HostSparseMatrix) -> (any LearnedRecommender)? {
+        let grown = parts.map { part in
+            part.learned.withHistories(histories).map { Part(learned: $0, weight: part.weight) }
+        }
+        return grown.contains { $0 == nil } ? nil : HybridTable(parts: grown.compactMap { $0 }, depth: depth)
+    }
+
     private struct Configuration: Codable {
         struct Part: Codable {
             let kind: String
@@ -74,7 +81,7 @@ public struct HybridTable: LearnedRecommender {
     public func open(_ context: RecommenderContext) throws -> any Recommender {
         HybridRecommender(
             parts: try parts.map { (try $0.learned.open(context), $0.weight) }, depth: depth,
-            users: context.histories.rows)
+            known: context.histories)
     }
 
     public var facts: [(name: String, value: ModelFact)] {

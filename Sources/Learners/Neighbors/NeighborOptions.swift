@@ -38,8 +38,8 @@ public struct NeighborOptions: Codable, Sendable, Equatable {
     /// Rows with fewer common features are no neighbors, at least 1. Correlations need 2.
     public var minimumCommon = 1
     /// k₁ and b of BM25.
-    public var bm25Saturation: Float = 100
-    public var bm25Length: Float = 0.8
+    public var bm25Saturation: Float = 1.2
+    public var bm25Length: Float = 0.75
     /// What the values are: evidence to rank by, or ratings to predict.
     public var feedback = Feedback.implicit
     /// How values become weights; for similarities of ratings they are used as they are.

@@ -41,6 +41,16 @@ public struct NeighborTable: LearnedRecommender {
         (means, mean) = Self.means(rows)
     }
 
+    private init(options: NeighborOptions, matrix: HostSparseMatrix, means: [Float], mean: Float) {
+        (self.options, self.matrix, self.means, self.mean) = (options, matrix, means, mean)
+    }
+
+    public func withHistories(_ histories: HostSparseMatrix) -> (any LearnedRecommender)? {
+        guard options.side == .users else { return self }
+        let (means, mean) = Self.means(histories)
+        return NeighborTable(options: options, matrix: histories, means: means, mean: mean)
+    }
+
     private static func means(_ rows: HostSparseMatrix) -> ([Float], Float) {
         var total = 0.0
         let means = (0..<rows.rows).map { row -> Float in

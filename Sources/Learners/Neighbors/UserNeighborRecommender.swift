@@ -161,32 +161,32 @@ final class UserNeighborRecommender: Recommender {
         let result = HostBuffer<Float>(uninitializedCount: items.entryCount)
         let candidates = predictsRatings ? options.neighbors * Self.reach : options.neighbors
         forEachGroup(people: items.rows, candidates: candidates) { people, neighborhood in
-            var (sums, totals) = (
-                [Float](repeating: 0, count: itemCount), [Float](repeating: 0, count: itemCount)
-            )
-            var used = [Int32](repeating: 0, count: itemCount)
+            // The place of each user among the person's neighbors; −1 for the others.
+            var places = [Int32](repeating: -1, count: rows.rows.rows)
+            var raters: [Int32] = []
             for person in people {
                 let wanted = items.columns(ofRow: person)
                 neighborhood.find(histories, person, except: identities[person])
-                for item in wanted { (sums[Int(item)], totals[Int(item)], used[Int(item)]) = (0, 0, 0) }
-                for place in 0..<neighborhood.found {
-                    let (user, similarity) = (Int(neighborhood.users[place]), neighborhood.similarities[place])
-                    for item in wanted where used[Int(item)] < options.neighbors {
-                        guard let value = table.matrix.value(row: user, column: item) else { continue }
-                        let weight = predictsRatings ? value - table.means[user] : self.weight(value)
-                        sums[Int(item)] += similarity * weight
-                        totals[Int(item)] += similarity
-                        used[Int(item)] += 1
-                    }
-                }
+                for place in 0..<neighborhood.found { places[Int(neighborhood.users[place])] = Int32(place) }
                 let mean = mean(histories, person)
                 for (entry, item) in zip(items.range(ofRow: person), wanted) {
-                    if !predictsRatings {
-                        result[entry] = sums[Int(item)]
-                    } else {
-                        result[entry] = totals[Int(item)] > 0 ? mean + sums[Int(item)] / totals[Int(item)] : .nan
+                    raters.removeAll(keepingCapacity: true)
+                    for user in rows.byFeature.columns(ofRow: Int(item)) where places[Int(user)] >= 0 {
+                        raters.append(places[Int(user)])
                     }
+                    raters.sort()
+                    var (sum, total) = (Float(0), Float(0))
+                    for place in raters.prefix(options.neighbors) {
+                        let (user, similarity) = (
+                            Int(neighborhood.users[Int(place)]), neighborhood.similarities[Int(place)]
+                        )
+                        guard let value = table.matrix.value(row: user, column: item) else { continue }
+                        sum += similarity * (predictsRatings ? value - table.means[user] : self.weight(value))
+                        total += similarity
+                    }
+                    result[entry] = !predictsRatings ? sum : total > 0 ? mean + sum / total : .nan
                 }
+                for place in 0..<neighborhood.found { places[Int(neighborhood.users[place])] = -1 }
             }
         }
         return result.array

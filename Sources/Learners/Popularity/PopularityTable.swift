@@ -69,6 +69,9 @@ public struct PopularityTable: LearnedRecommender {
         self.counts = counts
     }
 
+    /// People are known by what they have.
+    public func withHistories(_ histories: HostSparseMatrix) -> (any LearnedRecommender)? { self }
+
     public func configuration() throws -> String { try Self.json(options) }
 
     public func add(to writer: inout SafetensorsWriter, prefix: String) {

@@ -28,6 +28,10 @@ public protocol LearnedRecommender: Sendable {
     /// Whether it knows people by what they did in its order, so that the times of a model's interactions are kept.
     var readsOrder: Bool { get }
 
+    /// The same when users have come and histories have grown, nothing of the items being learned anew: users × items, the
+    /// items in their order. Nil for a kind that learns something of every user by training.
+    func withHistories(_ histories: HostSparseMatrix) -> (any LearnedRecommender)?
+
     /// The mean rating when ratings are predicted (then the model is judged by RMSE); nil when items are ranked.
     var ratingMean: Float? { get }
 
@@ -37,6 +41,7 @@ public protocol LearnedRecommender: Sendable {
 
 extension LearnedRecommender {
     public static var formatVersion: Int { 1 }
+    public func withHistories(_ histories: HostSparseMatrix) -> (any LearnedRecommender)? { nil }
     public var ratingMean: Float? { nil }
     public var readsOrder: Bool { false }
 

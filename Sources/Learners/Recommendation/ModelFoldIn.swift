@@ -21,22 +21,20 @@ extension RecommenderModel {
     /// once more against all items. Each solve is the exact half-step of the training, so that a row folded in equals
     /// the row that one more half-step would give. A pair that the model has already adds its value to what is there.
     ///
+    /// Kinds that know people by what they have (neighbors, EASE, content, popularity, hybrids of those) take users and
+    /// their interactions in, and refuse items that they don't know.
+    ///
     /// - Parameters:
     ///   - interactions: what has happened since; identifiers as in the model.
     ///   - stream: where to compute.
     /// - Returns: the new model, and what was new in it.
-    /// - Throws: ``ParameterError`` for a model of another kind; ``DataError`` for values that can be neither confidences nor ratings; ``ComputeError``.
+    /// - Throws: ``ParameterError`` for a kind that must be trained to know a user; ``DataError`` for unknown items, and for
+    ///   values that can be neither confidences nor ratings; ``ComputeError``.
     /// - Complexity: an exact half-step over the rows concerned, twice the Gram matrix of a side, and a copy of the
     ///   tables.
     public func foldingIn(
         _ interactions: Interactions, stream: Stream
     ) throws -> (model: RecommenderModel, counts: FoldInCounts) {
-        guard let factors else {
-            throw ParameterError(
-                "model",
-                "only factors (als) are folded in; a model of kind `\(kind)` answers new users by their items "
-                    + "(recommend --items) and is trained again for new items")
-        }
         let (newUsers, userRows) = users.extended(with: interactions.users)
         let (newItems, itemRows) = items.extended(with: interactions.items)
         var counts = FoldInCounts()
@@ -53,6 +51,7 @@ extension RecommenderModel {
         }
         let grown = seen.resized(rows: newUsers.count, columns: newItems.count)
             .merged(with: HostSparseMatrix(rows: newUsers.count, columns: newItems.count, entries: entries))
+        guard let factors else { return (try withHistories(grown, users: newUsers, counts), counts) }
 
         let folded = FactorizationFactors(
             users: factors.users.extended(toRows: newUsers.count),
@@ -81,6 +80,29 @@ extension RecommenderModel {
                 learned: folded, users: newUsers, items: newItems, itemTitles: titles, seen: grown,
                 provenance: history), counts
         )
+    }
+}
+
+extension RecommenderModel {
+    /// For kinds that know people by what they have: the histories grow, what was learned of the items stays.
+    private func withHistories(
+        _ grown: HostSparseMatrix, users: IdentifierIndex, _ counts: FoldInCounts
+    ) throws -> RecommenderModel {
+        guard counts.newItems == 0 else {
+            throw DataError(
+                "\(counts.newItems) items are not in the model; one of kind `\(kind)` takes new users in, and is trained "
+                    + "again for new items")
+        }
+        guard let learned = learned.withHistories(grown) else {
+            throw ParameterError(
+                "model",
+                "a model of kind `\(kind)` answers new users by their items (recommend --items) and is trained again to "
+                    + "know them")
+        }
+        var history = provenance
+        history.split = nil
+        return RecommenderModel(
+            learned: learned, users: users, items: items, itemTitles: itemTitles, seen: grown, provenance: history)
     }
 }
 

@@ -29,6 +29,12 @@ public struct PurchaseSummary: Sendable {
     /// What the columns were taken to be.
     public let columns: [(role: String, name: String)]
 
+    /// What high and low values of the columns are called.
+    public static let words: [String: (high: String, low: String)] = [
+        "recency": ("not seen for long", "recent"), "frequency": ("frequent", "infrequent"),
+        "spending": ("big spenders", "small spenders"),
+    ]
+
     /// Sums up. A line of a negative amount is a return: it takes money off and is no order. Customers with nothing but
     /// returns have no orders and are left out.
     ///

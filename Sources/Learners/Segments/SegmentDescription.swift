@@ -42,6 +42,8 @@ public struct SegmentDescriber {
     private let table: Table
     private let labels: [Int32]
     private let count: Int
+    /// What high and low values of a column are called in names: "recent" for a low recency.
+    public var words: [String: (high: String, low: String)] = [:]
     private let numeric: [(name: String, values: [Double])]
     private let categories: [(name: String, codes: [Int32], levels: [String])]
 
@@ -76,7 +78,7 @@ public struct SegmentDescriber {
             let members = labels.indices.filter { labels[$0] == Int32(segment) }
             let differences = self.differences(segment).sorted { abs($0.effect) > abs($1.effect) }
             let rule = rules.rule(for: Int32(segment))
-            var name = Self.name(differences)
+            var name = name(differences)
             names[name, default: 0] += 1
             if let times = names[name], times > 1 { name += " (\(times))" }
             var sum = 0.0
@@ -145,7 +147,7 @@ public struct SegmentDescriber {
     }
 
     /// "high spending, recent": the strongest difference, and the second if it is strong too.
-    private static func name(_ differences: [SegmentDescription.Difference]) -> String {
+    private func name(_ differences: [SegmentDescription.Difference]) -> String {
         let strong = differences.prefix(2).filter { abs($0.effect) >= 0.2 }
         guard !strong.isEmpty else { return "like everybody" }
         return strong.map { difference in
@@ -153,6 +155,9 @@ public struct SegmentDescriber {
                 return difference.effect > 0 ? "\(difference.feature) \(level)" : "not \(difference.feature) \(level)"
             }
             let size = abs(difference.effect) >= 0.8 ? "" : "rather "
+            if let words = words[difference.feature] {
+                return size + (difference.effect > 0 ? words.high : words.low)
+            }
             return "\(size)\(difference.effect > 0 ? "high" : "low") \(difference.feature)"
         }.joined(separator: ", ")
     }

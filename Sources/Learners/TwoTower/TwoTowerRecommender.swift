@@ -141,18 +141,22 @@ final class TwoTowerRecommender: Recommender {
             count: count, name: side.rawValue, stream: context.stream)
     }
 
-    /// What the score loses without an item is that item's part.
+    /// What the score loses without an item is that item's part; what these parts leave of it belongs to all alike.
     func explain(item: Int32, history: [(item: Int32, value: Float)]) throws -> [ContributingItem] {
         try checkIndices([item] + history.map(\.item), below: itemCount, "items")
         let own = history.map(\.item).sorted()
-        let sets = [own] + own.indices.map { place in own.indices.filter { $0 != place }.map { own[$0] } }
+        var entries: [(row: Int, column: Int, value: Float)] = own.map { (row: 0, column: Int($0), value: 1) }
+        for place in own.indices {
+            for (other, member) in own.enumerated() where other != place {
+                entries.append((row: place + 1, column: Int(member), value: 1))
+            }
+        }
         let people = try towers.people(
-            HostSparseMatrix(
-                rows: sets.count, columns: itemCount,
-                entries: sets.enumerated().flatMap { row, set in set.map { (row: row, column: Int($0), value: 1) } }))
+            HostSparseMatrix(rows: own.count + 1, columns: itemCount, entries: entries))
         let vector = learned.items.row(Int(item))
         let whole = product(people.row(0), vector)
-        return ContributingItem.ranked(
-            own.enumerated().map { place, member in (member, whole - product(people.row(place + 1), vector)) })
+        let parts = own.indices.map { whole - product(people.row($0 + 1), vector) }
+        let rest = (whole - parts.reduce(0, +)) / Double(max(own.count, 1))
+        return ContributingItem.ranked(zip(own, parts).map { member, part in (member, part + rest) })
     }
 }

@@ -2,13 +2,15 @@ import Core
 import FoundationEssentials
 import Tables
 
-/// Vectors to search among, with their names: exact, saved in one file that opens by memory map.
+/// Vectors to search among, with their names, saved in one file that opens by memory map.
 ///
 /// Rows are kept in the form in which an inner product compares them, so that opening the file computes nothing. Removed
-/// rows keep their number until the index is saved; nothing finds them.
+/// rows keep their number until the index is saved; nothing finds them. An index may have 8-bit codes (``round()``), which
+/// make exact searches of few queries faster, and a graph (``buildGraph(options:threads:progress:)``) for approximate ones.
 ///
-/// File: a safetensors file of kind `vectors`; tensors `vectors` (F32, n × d), `shift` (F32) and, where rows have names,
-/// `identifiers.bytes` and `identifiers.offsets`.
+/// File: a safetensors file of kind `vectors`; tensors `vectors` (F32, n × d), `shift` (F32) and, where there are such,
+/// `identifiers.bytes` and `identifiers.offsets`, `rounded.codes` (U8) and `rounded.facts` (F32), and the graph's
+/// (``NeighborGraph``).
 public struct VectorIndex: Sendable {
     public static let kind = "vectors"
     public static let formatVersion = 1
@@ -21,6 +23,10 @@ public struct VectorIndex: Sendable {
     public private(set) var identifiers: IdentifierIndex?
     /// Rows that have been removed.
     public private(set) var removed: Set<Int> = []
+    /// The rows in 8 bits; nil without.
+    public private(set) var rounded: RoundedMatrix?
+    /// Links between near rows; nil without.
+    public private(set) var graph: NeighborGraph?
     /// What is subtracted from every vector: their mean for Euclidean distances, so that float32 decides well.
     let shift: [Float]
 
@@ -83,14 +89,108 @@ public struct VectorIndex: Sendable {
         return result
     }
 
+    /// The Euclidean distance of a prepared query from a row, from their differences.
+    func distance(_ query: UnsafePointer<Float>, _ row: Int) -> Float {
+        let own = vectors.storage.baseAddress + row * dimensions
+        var sum = 0.0
+        for p in 0..<dimensions {
+            let x = Double(query[p]) - Double(own[p])
+            sum += x * x
+        }
+        return Float(sum.squareRoot())
+    }
+
+    // MARK: Codes and graph
+
+    /// Rounds the rows to 8 bits. O(n · d).
+    public mutating func round() {
+        rounded = RoundedMatrix(vectors)
+    }
+
+    /// Links near rows, for approximate searches, and measures how many of the true neighbors these find. About
+    /// n · buildWidth · links comparisons.
+    ///
+    /// - Throws: ``ParameterError`` for options outside their ranges, ``DataError`` for more than 2²⁸ rows, and
+    ///   `CancellationError`.
+    public mutating func buildGraph(
+        options: GraphOptions = GraphOptions(), threads: Int = 1, progress: ProgressHandler? = nil
+    ) throws {
+        try options.validate()
+        guard count < 1 << 28 else { throw DataError("a graph has room for 2^28 rows, not \(count)") }
+        dropRemoved(threads: threads)
+        if rounded == nil { round() }
+        let pool = WorkerPool(threadCount: threads)
+        let sample = graphSample(pool, seed: options.seed)
+        var space = GraphSpace(vectors: vectors, rounded: rounded, similarity: similarity)
+        // Short vectors take as much memory as their codes.
+        if dimensions <= 32 || !sample.isTold(by: space) {
+            space = GraphSpace(vectors: vectors, rounded: nil, similarity: similarity)
+        }
+        let builder = GraphBuilder(options: options, space: space, pool: pool)
+        try builder.insert(Array(0..<count), progress: progress)
+        var built = builder.finished()
+        if count >= 2 * Self.recallPlaces {
+            built.recall = recall(of: built, sample: sample, pool: pool)
+        }
+        graph = built
+    }
+
+    private static let recallPlaces = 10
+
+    private func graphSample(_ pool: WorkerPool, seed: UInt64) -> ExactNeighborSample {
+        let random = Philox(seed: seed, stream: 0x7265_6361)
+        let size = min(count, 200)
+        let rows = (0..<size).map { place in
+            let range = count * place / size..<count * (place + 1) / size
+            return range.lowerBound + random.integer(UInt64(place), below: range.count)
+        }
+        let halves =
+            similarity == .euclidean
+            ? (0..<count).map { row in vectors.row(row).reduce(0) { $0 + $1 * $1 } / 2 } : nil
+        return ExactNeighborSample(vectors, halves: halves, rows: rows, count: 50, pool: pool)
+    }
+
+    private func recall(of graph: NeighborGraph, sample: ExactNeighborSample, pool: WorkerPool) -> Double {
+        let queries = HostMatrix(rows: sample.rows.count, columns: dimensions)
+        for (place, row) in sample.rows.enumerated() {
+            queries.row(place).baseAddress?.update(from: vectors.row(row).baseAddress!, count: dimensions)
+        }
+        let found = GraphSearch(self, graph: graph, pool: pool).search(
+            queries, count: Self.recallPlaces, width: graph.options.searchWidth, isFound: nil,
+            left: sample.rows.map { [$0] })
+        var (hits, asked) = (0, 0)
+        for (list, exact) in zip(found, sample.neighbors) {
+            let best = Set(exact.prefix(Self.recallPlaces))
+            hits += list.count { best.contains(Int($0.row)) }
+            asked += best.count
+        }
+        return Double(hits) / Double(max(asked, 1))
+    }
+
+    /// Brings codes and graph up to date with rows that have changed or come.
+    private mutating func update(_ changed: Set<Int>, from old: Int, threads: Int) throws {
+        if rounded != nil { round() }
+        guard let present = graph else { return }
+        let space = GraphSpace(
+            vectors: vectors, rounded: present.comparesCodes ? rounded : nil, similarity: similarity)
+        let builder = GraphBuilder(
+            options: present.options, space: space, pool: WorkerPool(threadCount: threads), present: present)
+        builder.remove(changed)
+        try builder.insert(changed.sorted() + Array(old..<count))
+        graph = builder.finished()
+    }
+
     // MARK: Changes
 
-    /// Adds rows; those whose name is there already take the place of the old ones. O((n + m) · d).
+    /// Adds rows; those whose name is there already take the place of the old ones. O((n + m) · d), and with a graph as
+    /// much as linking the rows.
     ///
     /// - Returns: how many rows were replaced.
     /// - Throws: ``DataError`` for vectors of another length, and for names where the index has none or the reverse.
     @discardableResult
-    public mutating func add(_ more: HostMatrix, identifiers names: IdentifierIndex? = nil) throws -> Int {
+    public mutating func add(
+        _ more: HostMatrix, identifiers names: IdentifierIndex? = nil, threads: Int = 1
+    ) throws -> Int {
         let fresh = try prepared(more)
         guard (names == nil) == (identifiers == nil) else {
             throw DataError(
@@ -99,7 +199,8 @@ public struct VectorIndex: Sendable {
         if let names, names.count != more.rows {
             throw DataError("there are \(more.rows) vectors and \(names.count) names")
         }
-        var replaced = 0
+        let old = count
+        var replaced: Set<Int> = []
         var added: [Int] = []
         // Copied first: the old matrix may be the file's mapping, or on a device.
         let present = HostMatrix(
@@ -108,7 +209,7 @@ public struct VectorIndex: Sendable {
             if let names, let row = identifiers?.index(of: names.utf8(i)) {
                 present.row(row).baseAddress?.update(from: fresh.row(i).baseAddress!, count: dimensions)
                 removed.remove(row)
-                replaced += 1
+                replaced.insert(row)
             } else {
                 added.append(i)
             }
@@ -125,11 +226,12 @@ public struct VectorIndex: Sendable {
                 (0..<old.count).map { old[$0] } + added.map { names[$0] })
         }
         vectors = all
-        return replaced
+        try update(replaced, from: old, threads: threads)
+        return replaced.count
     }
 
     /// Puts other vectors in the place of rows. Throws ``DataError`` for a name that is not there.
-    public mutating func replace(_ names: [String], with more: HostMatrix) throws {
+    public mutating func replace(_ names: [String], with more: HostMatrix, threads: Int = 1) throws {
         guard names.count == more.rows else {
             throw DataError("there are \(more.rows) vectors and \(names.count) names")
         }
@@ -140,6 +242,7 @@ public struct VectorIndex: Sendable {
             present.row(row).baseAddress?.update(from: fresh.row(i).baseAddress!, count: dimensions)
         }
         vectors = present
+        try update(Set(rows), from: count, threads: threads)
     }
 
     /// Removes rows. Throws ``DataError`` for a name that is not there.
@@ -155,29 +258,50 @@ public struct VectorIndex: Sendable {
     // MARK: File
 
     /// Writes the index, without the removed rows. Throws ``SystemError``.
-    public func save(to path: String) throws {
-        var writer = SafetensorsWriter(metadata: [
+    public func save(to path: String, threads: Int = 1) throws {
+        var kept = self
+        kept.dropRemoved(threads: threads)
+        var metadata = [
             "apus_kind": Self.kind, "apus_format_version": String(Self.formatVersion),
             "similarity": similarity.rawValue,
-        ])
-        let kept = compacted()
+        ]
+        kept.graph?.describe(&metadata)
+        var writer = SafetensorsWriter(metadata: metadata)
         writer.add("vectors", shape: [kept.count, kept.dimensions], kept.vectors.storage)
         writer.add("shift", shape: [shift.count], HostBuffer(shift))
         if let identifiers = kept.identifiers { writer.add(identifiers, as: "identifiers") }
+        if let rounded = kept.rounded {
+            writer.add("rounded.codes", shape: [rounded.rows, rounded.bytesPerRow], rounded.codes)
+            writer.add("rounded.facts", shape: [3, rounded.rows], rounded.facts)
+        }
+        kept.graph?.add(to: &writer)
         try writer.write(to: path)
     }
 
-    private func compacted() -> VectorIndex {
-        guard !removed.isEmpty else { return self }
+    /// Numbers the rows that are left anew, in their order.
+    private mutating func dropRemoved(threads: Int) {
+        guard !removed.isEmpty else { return }
         let rows = (0..<count).filter { !removed.contains($0) }
-        var result = self
-        result.removed = []
-        result.vectors = HostMatrix(rows: rows.count, columns: dimensions)
+        let kept = HostMatrix(rows: rows.count, columns: dimensions)
         for (place, row) in rows.enumerated() {
-            result.vectors.row(place).baseAddress?.update(from: vectors.row(row).baseAddress!, count: dimensions)
+            kept.row(place).baseAddress?.update(from: vectors.row(row).baseAddress!, count: dimensions)
         }
-        if let identifiers { result.identifiers = IdentifierIndex(rows.map { identifiers[$0] }) }
-        return result
+        let before = GraphSpace(
+            vectors: vectors, rounded: graph?.comparesCodes == true ? rounded : nil, halves: graph?.halves,
+            extras: graph?.extras)
+        vectors = kept
+        if rounded != nil { round() }
+        if let graph {
+            let builder = GraphBuilder(
+                options: graph.options, space: before, pool: WorkerPool(threadCount: threads), present: graph)
+            builder.remove(removed)
+            self.graph = builder.finished().renumbered(
+                rows,
+                space: GraphSpace(
+                    vectors: vectors, rounded: graph.comparesCodes ? rounded : nil, similarity: similarity))
+        }
+        if let identifiers { self.identifiers = IdentifierIndex(rows.map { identifiers[$0] }) }
+        removed = []
     }
 
     /// Opens an index; the vectors stay in the file's mapping. Throws ``SystemError`` and ``DataError``.
@@ -193,6 +317,15 @@ public struct VectorIndex: Sendable {
         identifiers = file.tensor("identifiers.offsets") == nil ? nil : try file.identifiers("identifiers")
         if let identifiers, identifiers.count != shape[0] {
             throw DataError("the index has \(shape[0]) vectors and \(identifiers.count) names", file: path)
+        }
+        if file.tensor("rounded.codes") != nil {
+            rounded = try RoundedMatrix(
+                rows: shape[0], columns: shape[1], codes: file.bytes("rounded.codes"),
+                facts: file.floats("rounded.facts", shape: [3, shape[0]]))
+        }
+        graph = try NeighborGraph(file, rows: shape[0])
+        if let graph, graph.comparesCodes && rounded == nil {
+            throw DataError("the index has a graph without the codes that it compares", file: path)
         }
     }
 }

@@ -63,7 +63,7 @@ import Testing
         let result = try ModelCompression(before, data, context: context(device)).quantized()
         let (was, now) = (try area(result.before), try area(result.after))
         #expect(was > 0.9 && abs(now - was) <= 0.005 * was, "\(was), \(now)")
-        if !hasTables { #expect(Double(result.bytes.after) < 0.3 * Double(result.bytes.before)) }
+        if !hasTables { #expect(Double(result.bytes.after) < 0.31 * Double(result.bytes.before)) }
         // Probabilities move, but little.
         let features = try before.pipeline.recipe.apply(data.table)
         let (a, b) = (

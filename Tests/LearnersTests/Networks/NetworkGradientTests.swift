@@ -93,7 +93,8 @@ import Testing
                 layers: [
                     .concatenation(branches: [
                         [.dense(units: 4, bias: true), .activation(function: .tanh), .dense(units: 3, bias: true)],
-                        [.embedding(tables: tables, units: 3, arrangement: .append), .dense(units: 3, bias: true)],
+                        // A bias would add the same to all scores of a row, which the softmax does not see.
+                        [.embedding(tables: tables, units: 3, arrangement: .append), .dense(units: 3, bias: false)],
                     ])
                 ], objective: .retrieval(temperature: 0.7), identifiers: [4, 6]),
             Net(

@@ -192,14 +192,10 @@ import Testing
         ).row(0)
         let pairs = HostSparseMatrix(
             rows: 1, columns: model.items.count, entries: top.map { (0, Int($0.item), 1) })
-        if learner.kind == HybridTable.kind {
-            #expect(throws: ParameterError.self) { try recommender.scores(for: .histories(history), of: pairs) }
-        } else {
-            let scores = try recommender.scores(for: .histories(history), of: pairs)
-            for (entry, score) in zip(pairs.columnIndices.elements, scores) {
-                let ranked = try #require(top.first { $0.item == entry }).score
-                #expect(abs(ranked - score) <= 1e-4 * max(abs(ranked), 1), "\(learner.kind)")
-            }
+        let scores = try recommender.scores(for: .histories(history), of: pairs)
+        for (entry, score) in zip(pairs.columnIndices.elements, scores) {
+            let ranked = try #require(top.first { $0.item == entry }).score
+            #expect(abs(ranked - score) <= 1e-4 * max(abs(ranked), 1), "\(learner.kind)")
         }
         for (item, score) in top.prefix(2) {
             let parts = try recommender.explain(item: item, history: model.history(of: 4))

@@ -36,14 +36,19 @@ public struct NetworkQuantizer {
                 }
             }
         }
-        return QuantizedNetwork(tensors: tensors, inputSteps: samples.mapValues(step))
+        return QuantizedNetwork(tensors: tensors, inputSteps: samples.compactMapValues(step))
     }
+
+    /// The largest mean square of what rounding takes away, relative to that of the inputs. Features with a few values far
+    /// from the others (balances, counts) miss it: their layer keeps float32 inputs, and codes for its weights alone.
+    private static let tolerance = 1e-3
 
     /// The step with the smallest mean squared error of rounding and cutting off, of those that reach from 3/10 of the
     /// largest magnitude to all of it.
-    private static func step(_ magnitudes: [Float]) -> Float {
+    /// nil when even that loses too much.
+    private static func step(_ magnitudes: [Float]) -> Float? {
         let largest = magnitudes.max() ?? 0
-        guard largest > 0, largest.isFinite else { return 1 }
+        guard largest > 0, largest.isFinite else { return nil }
         var best = (error: Double.infinity, step: largest / 127)
         for tenth in stride(from: Float(0.3), through: 1.0001, by: 0.05) {
             let step = largest * min(tenth, 1) / 127
@@ -54,6 +59,7 @@ public struct NetworkQuantizer {
             }
             if error < best.error { best = (error, step) }
         }
-        return best.step
+        let power = magnitudes.reduce(0.0) { $0 + Double($1) * Double($1) }
+        return best.error <= tolerance * power ? best.step : nil
     }
 }
