@@ -105,6 +105,26 @@ struct DecisionTreeTests {
         }
     }
 
+    /// A node whose rows leave a gap puts its threshold in the middle, with bins as with values: other nodes' values fill
+    /// the bins in between.
+    @Test(arguments: TreeSplits.allCases) func thresholdsLieInTheMiddleOfGaps(_ splits: TreeSplits) throws {
+        var table = PlantedTable(kinds: [.number, .number])
+        for row in 0..<200 {
+            // The third class parts from the others by the first column, and holds every value of the second.
+            table.rows.append([1, Float(row)])
+            table.target.append(2)
+            table.rows.append([0, row < 100 ? 10 : 190])
+            table.target.append(row < 100 ? 0 : 1)
+        }
+        let model = try AveragedTrees.fitTree(
+            try table.data(classes: 3), options: options { $0.splits = splits }, threads: 1)
+        let asked = HostMatrix(rows: 4, columns: 2, elements: [0, 20, 0, 90, 0, 110, 0, 180])
+        let predictions = try model.predict(asked, threads: 1)
+        for row in 0..<4 {
+            #expect(predictions[row, row < 2 ? 0 : 1] == 1, "\(asked[row, 1]): \(predictions.row(row).map { $0 })")
+        }
+    }
+
     @Test func learnsWhatNoSingleSplitTells() throws {
         // Exclusive or: the first split gains nothing.
         var table = PlantedTable(kinds: [.number, .number])
