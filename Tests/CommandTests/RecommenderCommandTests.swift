@@ -61,7 +61,7 @@ import Testing
             "fold-in", "--model", model, "--interactions", later, "--output", folder.path + "/folded.apus", "--device",
             "cpu",
         ])
-        let isTrained = ["bpr", "warp"].contains(arguments[0])
+        let isTrained = ["bpr", "warp", "two-tower", "sequence"].contains(arguments[0])
         #expect(folded.code == (isTrained ? 64 : 0), "\(folded.errors)")
         if !isTrained {
             let answer = try Program.run([
