@@ -17,7 +17,8 @@ import Testing
     @Test func everyLearnerBeatsTheBaselineAndIsSaved() throws {
         let folder = TemporaryFolder()
         let table = try SupervisedTables.churn()
-        for type in LearnerRegistry.learners where type.tasks.contains(.binary) {
+        // Pictures are no customers.
+        for type in LearnerRegistry.learners where type.tasks.contains(.binary) && type.kind != CNNLearner.kind {
             let result = try trained(type.init())
             let evaluation = try #require(result.evaluation)
             #expect(try #require(evaluation.metric("roc_auc")) > 0.72, "\(type.kind)")

@@ -189,9 +189,10 @@ struct NetworkONNX {
         let name = "\(layer.name).weight"
         let index = weights.descriptions.firstIndex { $0.name == name }!
         let description = weights.descriptions[index]
+        let values = description.interchanged(weights.values[index], out: true)
         add(
             name, shape: description.interchangeShape,
-            Array(description.interchanged(weights.values[index], out: true).elements))
+            withExtendedLifetime(values) { Array(values.elements) })
         return name
     }
 
