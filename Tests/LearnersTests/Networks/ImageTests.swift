@@ -122,19 +122,20 @@ import Testing
         }
     }
 
-    /// A published figure: small convolutional networks reach 90.5 % and more in ten epochs.
-    @Test("Fashion-MNIST: 90.5 % in ten epochs", .enabled(if: dataFolder != nil && wantsLongTests))
+    /// A published figure: small convolutional networks reach 90.5 % and more in ten epochs. With APUS_LONG_TESTS the
+    /// whole of it, some minutes; else one epoch, which has to come to 80 %.
+    @Test("Fashion-MNIST: 90.5 % in ten epochs, 80 % in one", .enabled(if: dataFolder != nil))
     func fashion() throws {
+        let isLong = environment("APUS_LONG_TESTS") != nil
+        var learner = CNNLearner()
+        learner.epochs = isLong ? 10 : 1
         let folder = try #require(dataFolder) + "/fashion-mnist/"
         let training = try ImageSet(
             images: folder + "train-images-idx3-ubyte.gz", labels: folder + "train-labels-idx1-ubyte.gz")
         let test = try ImageSet(
             images: folder + "t10k-images-idx3-ubyte.gz", labels: folder + "t10k-labels-idx1-ubyte.gz")
-        let (_, evaluation) = try ImageTraining.train(CNNLearner(), on: training, test: test, context: context("cpu"))
+        let (_, evaluation) = try ImageTraining.train(learner, on: training, test: test, context: context("cpu"))
         let accuracy = try #require(evaluation?.metric("accuracy"))
-        #expect(accuracy >= 0.905, "\(accuracy)")
+        #expect(accuracy >= (isLong ? 0.905 : 0.8), "\(accuracy)")
     }
 }
-
-/// Whether tests of minutes run: by hand, not in continuous integration.
-private let wantsLongTests = environment("APUS_LONG_TESTS") != nil
