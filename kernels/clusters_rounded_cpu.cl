@@ -27,7 +27,12 @@
         for (int apus_shift = 0; apus_shift < 32; apus_shift += 8)                                                     \
             sum += ((apus_u >> apus_shift) & 255) * ((apus_v << (24 - apus_shift)) >> 24);                             \
     }
+// Oclgrind has no reductions of the compiler's.
+#define APUS_ALL16(v) all(v)
 #endif
+#endif
+#ifndef APUS_ALL16
+#define APUS_ALL16(v) (__builtin_reduce_and(v) != 0)
 #endif
 
 #define APUS_ROUNDED_POINTS 12
@@ -239,7 +244,7 @@ APUS_FUNCTION long APUS_NAME(assign_rounded)(__global const float *points, long 
             int label = -1;
             for (long j = 0; j < padded; j += 16) {
                 int16 above = vload16(0, row + j) > limit;
-                if (__builtin_reduce_and(above) != 0) continue;
+                if (APUS_ALL16(above)) continue;
                 for (long lane = 0; lane < 16 && j + lane < count; ++lane) {
                     if (row[j + lane] > limit.x) continue;
                     scored++;
