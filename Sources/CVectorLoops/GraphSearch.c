@@ -7,36 +7,7 @@
 #endif
 
 #define APUS_ROUNDED_GRAPH
-#if defined(__x86_64__)
-#define APUS_NAME(name) vnni_##name
-#define APUS_ROUNDED_VNNI
-#pragma clang attribute push(__attribute__((target("arch=x86-64-v4,avx512vnni"), min_vector_width(512))), apply_to = function)
-#include "RoundedRowsBody.h"
-#pragma clang attribute pop
-#undef APUS_ROUNDED_VNNI
-#undef APUS_NAME
-
-#define APUS_NAME(name) v3_##name
-#pragma clang attribute push(__attribute__((target("arch=x86-64-v3"))), apply_to = function)
-#include "RoundedRowsBody.h"
-#pragma clang attribute pop
-#undef APUS_NAME
-#endif
-
-#define APUS_NAME(name) default_##name
-#include "RoundedRowsBody.h"
-
-#if defined(__x86_64__)
-#define APUS_DISPATCH(name, ...)                                                           \
-    do {                                                                                   \
-        if (__builtin_cpu_supports("x86-64-v4") && __builtin_cpu_supports("avx512vnni"))   \
-            return vnni_##name(__VA_ARGS__);                                               \
-        if (__builtin_cpu_supports("x86-64-v3")) return v3_##name(__VA_ARGS__);            \
-        return default_##name(__VA_ARGS__);                                                \
-    } while (0)
-#else
-#define APUS_DISPATCH(name, ...) return default_##name(__VA_ARGS__)
-#endif
+#include "RoundedRowsSets.h"
 
 int64_t apus_graph_walk(const apus_graph *graph, const apus_rounded_query *query, float extra, int64_t layer,
                         apus_near *beam, int64_t count, int64_t width, const apus_graph_memory *memory) {

@@ -93,36 +93,13 @@ void apus_products_of_rows(const float *row, const float *table, int64_t stride,
 }
 
 #define APUS_ROUNDED_SCAN
-#if defined(__x86_64__)
-#define APUS_NAME(name) vnni_##name
-#define APUS_ROUNDED_VNNI
-#pragma clang attribute push(__attribute__((target("arch=x86-64-v4,avx512vnni"), min_vector_width(512))), apply_to = function)
-#include "RoundedRowsBody.h"
-#pragma clang attribute pop
-#undef APUS_ROUNDED_VNNI
-#undef APUS_NAME
-
-#define APUS_NAME(name) v3_##name
-#pragma clang attribute push(__attribute__((target("arch=x86-64-v3"))), apply_to = function)
-#include "RoundedRowsBody.h"
-#pragma clang attribute pop
-#undef APUS_NAME
-#endif
-
-#define APUS_NAME(name) default_##name
-#include "RoundedRowsBody.h"
+#include "RoundedRowsSets.h"
 
 int64_t apus_top_k_rounded(apus_top_k *states, int64_t query_count, const apus_rounded_query *queries,
                            const uint8_t *codes, const float *scales, const float *residuals, const float *norms,
                            const float *candidates, int64_t candidate_stride, int64_t candidate_count,
                            int32_t first_index, const float *bias, int64_t d, const int64_t *row_pointers,
                            const int32_t *excluded, float share) {
-#define APUS_ARGUMENTS                                                                                              \
-    (states, query_count, queries, codes, scales, residuals, norms, candidates, candidate_stride, candidate_count, \
-     first_index, bias, d, row_pointers, excluded, share)
-#if defined(__x86_64__)
-    if (__builtin_cpu_supports("x86-64-v4") && __builtin_cpu_supports("avx512vnni")) return vnni_scan APUS_ARGUMENTS;
-    if (__builtin_cpu_supports("x86-64-v3")) return v3_scan APUS_ARGUMENTS;
-#endif
-    return default_scan APUS_ARGUMENTS;
+    APUS_DISPATCH(scan, states, query_count, queries, codes, scales, residuals, norms, candidates, candidate_stride,
+                  candidate_count, first_index, bias, d, row_pointers, excluded, share);
 }

@@ -304,7 +304,7 @@ int apus_node_split_binned(const apus_impurity_node *node, const uint8_t *codes,
     }
     if (found && !categorical) {
         // No row of the node lies between the last bin of the left and the first of the right: the threshold goes to the
-        // middle of the gap, as it does between values. At the near end of every gap it cost a forest 0.003 of AUC.
+        // middle of the gap, as it does between values. At the near end of every gap it cost a forest 0.002 of AUC.
         int next = split->bin + 1;
         while (next < bins && !bit(present, next)) next++;
         if (next < bins) split->bin += (next - 1 - split->bin) / 2;
