@@ -89,6 +89,10 @@ static const char gram_gpu[] = {
 #embed "../../kernels/gram_gpu.cl"
 };
 static const char normal_equations_gpu[] = {
+#embed "../../kernels/tiles_gpu.cl"
+    ,
+#embed "../../kernels/normal_equations_exact_gpu.cl"
+    ,
 #embed "../../kernels/normal_equations_gpu.cl"
 };
 static const char reductions_gpu[] = {
