@@ -375,9 +375,7 @@ __kernel void gemm_small(
 // The rows of a transposed A, gathered in private memory like the panel of B.
 DEFINE_TILE_ROWS(tile_gathered, __private, __private)
 
-// More bytes than a third-level cache has for one program.
-#define PREFETCHED_BYTES (24 << 20)
-
+#ifdef PREFETCHES
 // Asks for part `number` of `parts` of what another product reads and writes. A product of 64 on a side is done before the
 // processor's own prefetching has understood it.
 #if defined(__clang__) && defined(__x86_64__)
@@ -391,16 +389,16 @@ static void prefetch_part(__global const float *from, long rows, long columns, l
         for (long column = 0; column < columns; column += 16) PREFETCH(from + row * stride + column);
     }
 }
+#endif
 
-// Many small products, several whole ones for each work-item. Grid: (ceil(count / per_item)).
+// Many small products, several whole ones for each work-item. PREFETCHES: for batches that no cache holds; where one
+// does, asking makes them slower. Grid: (ceil(count / per_item)).
 __kernel void gemm_batch(
     __global const float *a, long a_offset, long a_row_step, long a_column_step, long a_batch, __global const float *b,
     long b_offset, long b_row_step, long b_column_step, long b_batch, __global float *output, long output_offset,
     long output_stride, long output_batch, long count, long m, long n, long k, float alpha, float beta, long per_item) {
     const long first = get_global_id(0) * per_item;
     const long last = min(first + per_item, count);
-    // Asking costs as much as a quarter of the products when the caches hold all of them anyway.
-    const bool prefetches = 4 * count * (m * k + k * n + m * n) > PREFETCHED_BYTES;
     float gathered_a[TILE_ROWS * K_SMALL];
     float gathered[K_SMALL * TILE_COLUMNS];
     for (long one = first; one < last; ++one) {
@@ -421,7 +419,8 @@ __kernel void gemm_batch(
                 }
                 for (long row = 0; row < m; row += TILE_ROWS) {
                     const long rows = m - row;
-                    if (prefetches && p0 == 0 && one + 1 < last) {
+#ifdef PREFETCHES
+                    if (p0 == 0 && one + 1 < last) {
                         const long parts = ((n + TILE_COLUMNS - 1) / TILE_COLUMNS) * ((m + TILE_ROWS - 1) / TILE_ROWS);
                         const long part = column / TILE_COLUMNS * ((m + TILE_ROWS - 1) / TILE_ROWS) + row / TILE_ROWS;
                         const bool a_whole = a_column_step == 1, b_whole = b_column_step == 1;
@@ -434,6 +433,7 @@ __kernel void gemm_batch(
                         prefetch_part(
                             output + output_offset + (one + 1) * output_batch, m, n, output_stride, part, parts);
                     }
+#endif
                     __global const float *pa = a + a_offset + one * a_batch + row * a_row_step + p0 * a_column_step;
                     __global float *to = output + output_offset + one * output_batch + row * output_stride + column;
                     if (reads_in_place) {

@@ -13,8 +13,10 @@ extension Lowering {
             transposed
                 ? [.long(1), .long(matrix.rowStride)] : [.long(matrix.rowStride), .long(1)]
         }
+        // More than a third-level cache has for one program.
+        let prefetches = 4 * operation.count * (m * k + k * n + m * n) > 24 << 20
         launch(
-            "gemm_cpu", "gemm_batch", options: "-D BATCHED",
+            "gemm_cpu", "gemm_batch", options: "-D BATCHED" + (prefetches ? " -D PREFETCHES" : ""),
             grid: WorkSize(ceilDivide(operation.count, perItem)),
             [
                 try vector(a), steps(a, operation.transposeA), [.long(batchStride(a, operation))],

@@ -14,7 +14,7 @@ enum GemmTunables {
 
     /// Whether the rows of a register tile, read where they are, would push each other out of a first-level cache: 64
     /// sets of lines of 64 bytes, of 8 ways in most processors. Rows whose distance is a power of two share one set or
-    /// two. Such matrices are packed, which costs a pass over them; read in place they took 1.35 times as long at
+    /// two. Such matrices are packed, which costs a pass over them; read in place they took 1.3 times as long at
     /// 2048 x 2048 x 2048.
     /// - Parameter stride: elements from one row to the next.
     static func rowsCollide(stride: Int) -> Bool {
