@@ -93,6 +93,11 @@ import Testing
             return words.firstIndex(of: "after").flatMap { Int(words[$0 + 1]) } ?? -1
         }
         #expect(epochs(resumed.errors) > epochs(stopped.errors) && epochs(stopped.errors) > 0)
+        // Other interactions are noticed before anything is trained or written.
+        _ = folder.write("shop.csv", SmallShop.text + "u1,i2,5,1900000000\n")
+        let other = try Program.run(["resume", "--checkpoint", folder.path + "/model.apus.checkpoint"])
+        #expect(other.code == 65 && other.errors.contains("the interactions are not those"), "\(other.errors)")
+        #expect(folder.names.contains("model.apus.checkpoint") && !folder.names.contains("model.apus"))
     }
 
     @Test(

@@ -100,7 +100,9 @@ struct TrainSequenceCommand: ParsableCommand {
             saved: checkpointEvery.map { (path, $0) })
         do {
             try SequenceSession.$current.withValue(session) {
-                try flags.run({ _ in SequenceLearner(options) }, needsTimes: true) { fitting, _ in
+                try flags.run({ _ in SequenceLearner(options) }, needsTimes: true) { fitting, interactions in
+                    // Before anything is trained, or written over.
+                    try session.begin(interactions: interactions.fingerprint.hash)
                     fitting.request = ["arguments": arguments.joined(separator: "\u{1F}")]
                 }
             }

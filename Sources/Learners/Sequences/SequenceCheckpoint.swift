@@ -1,9 +1,8 @@
 import Core
 import FoundationEssentials
-import Synchronization
 
 /// The state of a sequence model's training between two batches: enough to go on as if it had never stopped.
-public struct SequenceCheckpoint: Sendable {
+public struct SequenceCheckpoint: TrainingCheckpoint {
     /// What the run was asked for, as the program that started it wrote it down.
     public var request: [String: String]
     public let options: SequenceOptions
@@ -53,9 +52,7 @@ public struct SequenceCheckpoint: Sendable {
             "configuration": try text(options), "history": try text(history),
             "place": try text(Place(position: position, steps: state.steps, items: items, fingerprint: fingerprint)),
         ])
-        writer.add("state.values", shape: [state.values.columns], state.values.storage)
-        if let first = state.first { writer.add("state.first", shape: [first.columns], first.storage) }
-        if let second = state.second { writer.add("state.second", shape: [second.columns], second.storage) }
+        state.write(to: &writer)
         writer.add("state.total", shape: [2], HostBuffer(total))
         best?.write(to: &writer, prefix: "best.")
         try writer.write(to: path)
@@ -67,14 +64,6 @@ public struct SequenceCheckpoint: Sendable {
         try file.require(kind: Self.kind, newestVersion: Self.formatVersion)
         let place: Place = try file.decode("place")
         let options: SequenceOptions = try file.decode("configuration")
-        func vector(_ name: String) throws -> HostMatrix? {
-            guard file.tensor(name) != nil else { return nil }
-            let storage = try file.floats(name)
-            return HostMatrix(rows: 1, columns: storage.count, storage: storage)
-        }
-        guard let values = try vector("state.values") else {
-            throw DataError("the checkpoint has no state", file: path)
-        }
         var best: NetworkWeights?
         if place.items > 0 {
             let parameters: [ParameterDescription]
@@ -87,9 +76,7 @@ public struct SequenceCheckpoint: Sendable {
         self.init(
             request: try file.decode("request"), options: options, history: try file.decode("history"),
             position: place.position, total: try file.floats("state.total", shape: [2]).array,
-            state: OptimizerSnapshot(
-                values: values, first: try vector("state.first"), second: try vector("state.second"),
-                steps: place.steps), best: best, fingerprint: place.fingerprint)
+            state: try OptimizerSnapshot(file: file, steps: place.steps), best: best, fingerprint: place.fingerprint)
     }
 }
 
@@ -104,15 +91,7 @@ public struct InterruptedSequenceTraining: Error, Sendable {
 public final class SequenceSession: Sendable {
     @TaskLocal public static var current: SequenceSession?
 
-    private struct State {
-        var resuming: SequenceCheckpoint?
-        var last: SequenceCheckpoint?
-        var wasUsed = false
-    }
-
-    private let state: Mutex<State>
-    private let request: [String: String]
-    private let saved: (path: String, every: Int)?
+    let checkpoints: CheckpointKeeper<SequenceCheckpoint>
 
     /// - Parameters:
     ///   - resuming: the state to go on from, when the data are the same.
@@ -121,35 +100,18 @@ public final class SequenceSession: Sendable {
     public init(
         resuming: SequenceCheckpoint? = nil, request: [String: String] = [:], saved: (path: String, every: Int)? = nil
     ) {
-        state = Mutex(State(resuming: resuming))
-        self.request = request
-        self.saved = saved
+        checkpoints = CheckpointKeeper(resuming: resuming, request: request, saved: saved)
     }
 
     /// The state where the training stopped, or the last good one.
-    public var lastCheckpoint: SequenceCheckpoint? { state.withLock { $0.last } }
+    public var lastCheckpoint: SequenceCheckpoint? { checkpoints.last }
 
     /// Whether the state to go on from was of these data.
-    public var wasUsed: Bool { state.withLock { $0.wasUsed } }
+    public var wasUsed: Bool { checkpoints.wasUsed }
 
-    func checkpoint(fingerprint: String) -> SequenceCheckpoint? {
-        let present = state.withLock { $0.resuming }
-        guard let present, present.fingerprint == fingerprint else { return nil }
-        state.withLock { $0.wasUsed = true }
-        return present
-    }
-
-    func note(_ checkpoint: SequenceCheckpoint) {
-        var checkpoint = checkpoint
-        checkpoint.request = request
-        state.withLock { $0.last = checkpoint }
-    }
-
-    func save(_ make: () throws -> SequenceCheckpoint) throws {
-        guard let saved else { return }
-        var checkpoint = try make()
-        guard checkpoint.history.epochs % saved.every == 0 else { return }
-        checkpoint.request = request
-        try checkpoint.save(to: saved.path)
+    /// Says which interactions the training is about to begin on.
+    /// Throws ``DataError`` when the state to go on from is of others.
+    public func begin(interactions fingerprint: String) throws {
+        try checkpoints.begin(data: fingerprint, key: "interactions", named: "interactions")
     }
 }

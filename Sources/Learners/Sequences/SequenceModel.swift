@@ -108,14 +108,14 @@ public struct SequenceLearner: RecommenderLearner {
     ) throws -> any LearnedRecommender {
         let sequences = try SequenceData(data.byUser, times: data.times)
         let trainer = try SequenceTrainer(sequences, options: options, stream: stream)
-        let session = SequenceSession.current
+        let checkpoints = SequenceSession.current?.checkpoints
         do {
             let result = try trainer.run(
-                resuming: session?.checkpoint(fingerprint: sequences.fingerprint), session: session,
+                resuming: checkpoints?.checkpoint(fingerprint: sequences.fingerprint), saving: checkpoints,
                 progress: progress)
             return SequenceModel(options: options, history: result.history, weights: result.weights)
         } catch let interruption as InterruptedSequenceTraining {
-            session?.note(interruption.checkpoint)
+            checkpoints?.note(interruption.checkpoint)
             throw CancellationError()
         }
     }

@@ -93,7 +93,8 @@ final class SequenceTrainer {
     ///
     /// - Throws: ``InterruptedSequenceTraining``, ``DivergedNetworkTraining``, ``ComputeError``.
     func run(
-        resuming checkpoint: SequenceCheckpoint? = nil, session: SequenceSession? = nil, progress: ProgressHandler?
+        resuming checkpoint: SequenceCheckpoint? = nil, saving checkpoints: CheckpointKeeper<SequenceCheckpoint>? = nil,
+        progress: ProgressHandler?
     ) throws -> SequenceTrainingResult {
         if let checkpoint { try resume(checkpoint) }
         let started = monotonicSeconds()
@@ -114,9 +115,9 @@ final class SequenceTrainer {
             guard history.losses[history.losses.count - 1].isFinite else {
                 throw DivergedNetworkTraining(epoch: history.epochs, lastGood: nil)
             }
-            if let session {
-                session.note(try self.checkpoint())
-                try session.save(self.checkpoint)
+            if let checkpoints {
+                checkpoints.note(try self.checkpoint())
+                try checkpoints.save(self.checkpoint)
             }
             if report(0) == .stop, history.epochs < options.epochs, !history.stoppedEarly {
                 throw InterruptedSequenceTraining(checkpoint: try self.checkpoint())

@@ -2,7 +2,7 @@ import Core
 import FoundationEssentials
 
 /// The state of a network's training between two batches: enough to go on as if it had never stopped.
-public struct NetworkCheckpoint: Sendable {
+public struct NetworkCheckpoint: TrainingCheckpoint {
     /// What the run was asked for, as the program that started it wrote it down.
     public var request: [String: String]
     public let architecture: NetworkArchitecture
@@ -57,12 +57,7 @@ public struct NetworkCheckpoint: Sendable {
             "configuration": try text(options), "history": try text(history),
             "place": try text(Place(position: position, steps: state.steps, fingerprint: fingerprint)),
         ])
-        writer.add("state.values", shape: [state.values.columns], state.values.storage)
-        if let first = state.first { writer.add("state.first", shape: [first.columns], first.storage) }
-        if let second = state.second { writer.add("state.second", shape: [second.columns], second.storage) }
-        for (index, matrix) in state.others.enumerated() {
-            writer.add("state.other.\(index)", shape: [matrix.rows, matrix.columns], matrix.storage)
-        }
+        state.write(to: &writer)
         writer.add("state.total", shape: [2], HostBuffer(total))
         best?.write(to: &writer, prefix: "best.")
         try writer.write(to: path)
@@ -76,29 +71,12 @@ public struct NetworkCheckpoint: Sendable {
         let architecture: NetworkArchitecture = try file.decode("architecture")
         let parameters: [ParameterDescription]
         do { parameters = try architecture.resolved().parameters } catch { throw DataError("\(error)", file: path) }
-        func vector(_ name: String) throws -> HostMatrix? {
-            guard file.tensor(name) != nil else { return nil }
-            let storage = try file.floats(name)
-            return HostMatrix(rows: 1, columns: storage.count, storage: storage)
-        }
-        guard let values = try vector("state.values") else {
-            throw DataError("the checkpoint has no state", file: path)
-        }
-        var others: [HostMatrix] = []
-        while let tensor = file.tensor("state.other.\(others.count)"), tensor.shape.count == 2 {
-            others.append(
-                HostMatrix(
-                    rows: tensor.shape[0], columns: tensor.shape[1],
-                    storage: try file.floats("state.other.\(others.count)", shape: tensor.shape)))
-        }
         let hasBest = parameters.first.map { file.tensor("best." + $0.name) != nil } ?? false
         self.init(
             request: try file.decode("request"), architecture: architecture, objective: try file.decode("objective"),
             options: try file.decode("configuration"), history: try file.decode("history"), position: place.position,
             total: try file.floats("state.total", shape: [2]).array,
-            state: OptimizerSnapshot(
-                values: values, first: try vector("state.first"), second: try vector("state.second"),
-                others: others, steps: place.steps),
+            state: try OptimizerSnapshot(file: file, steps: place.steps),
             best: hasBest ? try NetworkWeights(parameters, file: file, prefix: "best.") : nil,
             fingerprint: place.fingerprint)
     }

@@ -138,3 +138,34 @@ struct OptimizerSnapshot: Sendable {
     var others: [HostMatrix] = []
     var steps: Int
 }
+
+/// The snapshot in a checkpoint: tensors `state.values`, `state.first`, `state.second`, `state.other.0` ….
+extension OptimizerSnapshot {
+    func write(to writer: inout SafetensorsWriter) {
+        writer.add("state.values", shape: [values.columns], values.storage)
+        if let first { writer.add("state.first", shape: [first.columns], first.storage) }
+        if let second { writer.add("state.second", shape: [second.columns], second.storage) }
+        for (index, matrix) in others.enumerated() {
+            writer.add("state.other.\(index)", shape: [matrix.rows, matrix.columns], matrix.storage)
+        }
+    }
+
+    /// Throws ``DataError`` when the file holds no state.
+    init(file: SafetensorsFile, steps: Int) throws {
+        func vector(_ name: String) throws -> HostMatrix? {
+            guard file.tensor(name) != nil else { return nil }
+            let storage = try file.floats(name)
+            return HostMatrix(rows: 1, columns: storage.count, storage: storage)
+        }
+        guard let values = try vector("state.values") else {
+            throw DataError("the checkpoint has no state", file: file.path)
+        }
+        self.init(values: values, first: try vector("state.first"), second: try vector("state.second"), steps: steps)
+        while let tensor = file.tensor("state.other.\(others.count)"), tensor.shape.count == 2 {
+            others.append(
+                HostMatrix(
+                    rows: tensor.shape[0], columns: tensor.shape[1],
+                    storage: try file.floats("state.other.\(others.count)", shape: tensor.shape)))
+        }
+    }
+}

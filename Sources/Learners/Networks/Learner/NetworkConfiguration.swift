@@ -175,10 +175,11 @@ extension NetworkConfiguration {
     private func train(
         _ trainer: NetworkTrainer, _ part: NetworkData, validation: NetworkData?, _ context: LearningContext
     ) throws -> NetworkTrainingResult {
-        let session = NetworkSession.current
+        let checkpoints = NetworkSession.current?.checkpoints
         do {
             return try trainer.train(
-                part, validation: validation, resuming: session?.checkpoint(for: part), saving: session?.save,
+                part, validation: validation, resuming: checkpoints?.checkpoint(fingerprint: part.fingerprint),
+                saving: checkpoints?.save,
                 progress: { report in
                     do {
                         try context.report(
@@ -188,10 +189,10 @@ extension NetworkConfiguration {
                     } catch { return .stop }
                 })
         } catch let interruption as InterruptedNetworkTraining {
-            session?.note(interruption.checkpoint)
+            checkpoints?.note(interruption.checkpoint)
             throw CancellationError()
         } catch let divergence as DivergedNetworkTraining {
-            if let last = divergence.lastGood { session?.note(last) }
+            if let last = divergence.lastGood { checkpoints?.note(last) }
             throw divergence
         }
     }

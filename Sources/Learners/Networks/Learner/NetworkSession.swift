@@ -1,5 +1,4 @@
 import Core
-import Synchronization
 
 /// What a program that trains networks keeps for an interruption: where to go on from, and where it stopped.
 ///
@@ -7,16 +6,7 @@ import Synchronization
 public final class NetworkSession: Sendable {
     @TaskLocal public static var current: NetworkSession?
 
-    private struct State {
-        var resuming: NetworkCheckpoint?
-        var last: NetworkCheckpoint?
-        var wasUsed = false
-        var table: String?
-    }
-
-    private let state: Mutex<State>
-    private let request: [String: String]
-    private let saved: (path: String, every: Int)?
+    let checkpoints: CheckpointKeeper<NetworkCheckpoint>
     private let weights: String?
 
     /// - Parameters:
@@ -29,26 +19,19 @@ public final class NetworkSession: Sendable {
         saved: (path: String, every: Int)? = nil
     ) {
         self.weights = weights
-        state = Mutex(State(resuming: resuming))
-        self.request = request
-        self.saved = saved
+        checkpoints = CheckpointKeeper(resuming: resuming, request: request, saved: saved)
     }
 
     /// The state where the training stopped, or the last good one.
-    public var lastCheckpoint: NetworkCheckpoint? { state.withLock { $0.last } }
+    public var lastCheckpoint: NetworkCheckpoint? { checkpoints.last }
 
     /// Whether the state to go on from was of these data.
-    public var wasUsed: Bool { state.withLock { $0.wasUsed } }
+    public var wasUsed: Bool { checkpoints.wasUsed }
 
     /// Says which table the training is about to begin on.
     /// Throws ``DataError`` when the state to go on from is of another.
     public func begin(table fingerprint: String) throws {
-        let known = state.withLock { state in
-            state.table = fingerprint
-            return state.resuming?.request["table"]
-        }
-        guard let known, known != fingerprint else { return }
-        throw DataError("the rows of the data are not those that the checkpoint was made with; nothing of it was used")
+        try checkpoints.begin(data: fingerprint, key: "table", named: "rows of the data")
     }
 
     /// The weights to start from; nil for random ones.
@@ -59,32 +42,5 @@ public final class NetworkSession: Sendable {
                 throw DataError(error.reason, file: path)
             }
         }
-    }
-
-    func checkpoint(for data: NetworkData) -> NetworkCheckpoint? {
-        let present = state.withLock { $0.resuming }
-        guard let present, present.fingerprint == data.fingerprint else { return nil }
-        state.withLock { $0.wasUsed = true }
-        return present
-    }
-
-    private var completeRequest: [String: String] {
-        var request = request
-        request["table"] = state.withLock { $0.table }
-        return request
-    }
-
-    func note(_ checkpoint: NetworkCheckpoint) {
-        var checkpoint = checkpoint
-        checkpoint.request = completeRequest
-        state.withLock { $0.last = checkpoint }
-    }
-
-    func save(_ make: () throws -> NetworkCheckpoint) throws {
-        guard let saved else { return }
-        var checkpoint = try make()
-        guard checkpoint.history.epochs % saved.every == 0 else { return }
-        checkpoint.request = completeRequest
-        try checkpoint.save(to: saved.path)
     }
 }
