@@ -117,7 +117,7 @@ APUS_FUNCTION float APUS_NAME(pass)(APUS_NAME(Row) *row, int kind, int backward,
 // unobserved entries contribute.
 APUS_FUNCTION void APUS_NAME(solve_conjugate_gradient)(APUS_NAME(Row) *row, long steps) {
     long wide = APUS_NAME(padded)(row->d), share = (8 + steps) / (steps + 1);
-    int in_place = row->d % 16 == 0 && row->n * row->d * 4 <= APUS_IN_PLACE_BYTES;
+    int in_place = row->d % 16 == 0;
     __global float *x = row->solution, *r = row->vector0, *p = row->vector1, *q = row->vector2;
     float16 sums = (float16)(0.0f);
     APUS_NAME(pass)(row, APUS_PASS_FIRST, 0, in_place, share, x, r);

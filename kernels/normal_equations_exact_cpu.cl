@@ -14,14 +14,10 @@
 #define APUS_DUAL_PANEL 128
 #endif
 #define APUS_PANEL (APUS_PRIMAL_PANEL > APUS_DUAL_PANEL ? APUS_PRIMAL_PANEL : APUS_DUAL_PANEL)
-// Bytes of a row's vectors that are copied together for the conjugate-gradient steps: a share of the third-level cache,
-// which streams faster than memory answers.
+// Vectors whose length is no multiple of 16 are copied, padded, for the conjugate-gradient steps: so many bytes of a row
+// once, a share of the third-level cache, and the rest anew by each step.
 #ifndef APUS_GATHER_BYTES
 #define APUS_GATHER_BYTES 4194304
-#endif
-// A row whose vectors have no more bytes than this stays in the second-level cache without being copied.
-#ifndef APUS_IN_PLACE_BYTES
-#define APUS_IN_PLACE_BYTES 524288
 #endif
 // Bytes of fixed vectors asked for ahead of their use.
 #ifndef APUS_LOOKAHEAD_BYTES

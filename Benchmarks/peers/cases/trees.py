@@ -103,3 +103,29 @@ def boosting_large(record):
     peer sets the target."""
     compared(record, "fit", table(1_000_000, 28), "boosting", dict(rounds=100, leaves=255, learningRate=0.1),
              boosters(255), 0.9, 0.001, pairs=3)
+
+
+def predicted(record, subject, folder, learner, peer, name, per_second, pairs=PAIRS):
+    """Predictions of the training rows in turns with a peer's; rows a second beside the rate to reach."""
+    import numpy as np
+    x, y = np.load(folder / "x.npy"), np.load(folder / "y.npy")
+    cut = len(y) * 8 // 10
+    fitted = peer.fit(x[:cut], y[:cut])
+    paced = Paced("learner", "--learner", learner, "--predict", "--training", folder / "train.safetensors", runs=pairs)
+    theirs = in_turns(timed(lambda: fitted.predict_proba(x[:cut])), paced.round, pairs=pairs, record=record)[0]
+    seconds = sorted(paced.seconds["cpu"])[len(paced.seconds["cpu"]) // 2]
+    record.speed(subject, paced.seconds["cpu"], theirs, version(name))
+    record.at_most(f"{subject}: microseconds a row", 1e6 * seconds / cut, 1e6 / per_second, "µs")
+
+
+@case("trees-prediction", AREA, "Predictions of 100 trees, both threads")
+def prediction(record):
+    """Probabilities from features in memory to a matrix of probabilities: boosted trees of 255 leaves for 800,000 × 28,
+    beside LightGBM's; a forest at full depth for 80,000 × 30, beside scikit-learn's."""
+    from lightgbm import LGBMClassifier
+    from sklearn.ensemble import RandomForestClassifier
+    predicted(record, "255 leaves", table(1_000_000, 28), "boosting(rounds=100,leaves=255,learningRate=0.1)",
+              LGBMClassifier(n_estimators=100, num_leaves=255, n_jobs=THREADS, random_state=1, verbose=-1), "lightgbm",
+              1_000_000)
+    predicted(record, "full depth", table(100_000, 30), "forest(trees=100,minimumLeafRows=1)",
+              RandomForestClassifier(n_estimators=100, n_jobs=THREADS, random_state=1), "scikit-learn", 300_000)

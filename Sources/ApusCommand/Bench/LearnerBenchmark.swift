@@ -7,7 +7,7 @@ import Tables
 struct LearnerBenchmark: BenchmarkCase {
     static let name = "learner"
     static let configuration = CommandConfiguration(
-        commandName: name, abstract: "Fitting a learner of tables to features.",
+        commandName: name, abstract: "Fitting a learner of tables to features, or predicting with it.",
         discussion: """
             The features are those of a safetensors file: `x` (F32, rows × columns), or `row_pointers` (I64), `columns` \
             (I32) and `values` (F32) with `column_count` (I64); `target` (F64: numbers, or indices of classes). Without \
@@ -22,6 +22,8 @@ struct LearnerBenchmark: BenchmarkCase {
     var rows = 100_000
     @Option(help: "Columns of generated features.")
     var columns = 30
+    @Flag(name: .customLong("predict"), help: "Time the predictions for all rows, fitted once, in place of the fit.")
+    var predicts = false
     @OptionGroup var flags: BenchmarkFlags
 
     static func arguments(quick: Bool) -> [String] { quick ? ["--rows", "5000"] : [] }
@@ -37,12 +39,13 @@ struct LearnerBenchmark: BenchmarkCase {
         let data = try training.map { try Self.read($0, learner) } ?? generated()
         let fits = devices.map { Fit($0, learner, data, threads: flags.global.threads) }
         for fit in fits { _ = try fit.run() }
-        let samples = try BenchmarkTiming.takingTurns(flags, fits.map { fit in fit.run })
+        let samples = try BenchmarkTiming.takingTurns(flags, fits.map { fit in predicts ? fit.predict : fit.run })
         var entries = data.rows * data.features.columns.count
         if case .sparse(let matrix) = data.features.values { entries = matrix.entryCount }
         return zip(fits, samples).map { fit, samples in
             fit.device.record(
-                Self.name, subject: "\(self.learner), \(data.rows) × \(data.features.columns.count)",
+                Self.name,
+                subject: "\(self.learner)\(predicts ? " predicts" : ""), \(data.rows) × \(data.features.columns.count)",
                 sizes: ["rows": data.rows, "columns": data.features.columns.count, "entries": entries],
                 samples: samples, operations: 0, bytes: Double(4 * entries), compileSeconds: 0, transferSeconds: 0,
                 deviation: nil, loss: fit.objective, percentOfLimit: .some(nil))
@@ -90,6 +93,7 @@ struct LearnerBenchmark: BenchmarkCase {
     private final class Fit {
         let device: BenchmarkDevice
         private(set) var objective: Double?
+        private var predictor: (any SupervisedPredictor)?
         private let learner: any SupervisedLearner
         private let data: TrainingSet
         private let threads: Int?
@@ -109,7 +113,16 @@ struct LearnerBenchmark: BenchmarkCase {
             let predictor = try learner.fit(data, context: context)
             let seconds = monotonicSeconds() - started
             objective = predictor.facts.first { $0.name == "objective" }?.value
+            self.predictor = predictor
             return seconds
+        }
+
+        /// Seconds of predicting every row with what was fitted last.
+        func predict() throws -> Double {
+            let context = LearningContext(stream: device.stream, threads: threads)
+            let started = monotonicSeconds()
+            _ = try predictor?.predict(data.features, context: context)
+            return monotonicSeconds() - started
         }
     }
 }

@@ -48,7 +48,7 @@ struct TrainALSCommand: ParsableCommand {
     @Option(name: .customLong("block-size"), help: "Coordinates per block of the subspace solver.")
     var blockSize = 64
     @Option(name: .customLong("conjugate-gradient-steps"), help: "Steps for each row of the cg solver.")
-    var conjugateGradientSteps = 3
+    var conjugateGradientSteps = FactorizationOptions().conjugateGradientSteps
     @Option(help: "Seed of everything random.")
     var seed: UInt64 = 42
     @Flag(help: "Compute the exact loss after every iteration.")

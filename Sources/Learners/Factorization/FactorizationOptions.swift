@@ -54,8 +54,9 @@ public struct FactorizationOptions: Codable, Sendable, Equatable {
     public var solver: FactorizationSolver = .auto
     /// Coordinates per block of the subspace solver.
     public var blockSize = 64
-    /// Steps of the conjugate-gradient solver for each row.
-    public var conjugateGradientSteps = 3
+    /// Steps of the conjugate-gradient solver for each row. The preconditioner is exact for the unobserved part, so that
+    /// two steps from the last solution come nearer to the exact iteration than three without it (docs/PERFORMANCE.md).
+    public var conjugateGradientSteps = 2
     /// Standard deviation of the initial factors times √d.
     public var initialScale: Float = 0.1
     /// Seed of the initial factors.
