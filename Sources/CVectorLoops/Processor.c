@@ -9,6 +9,17 @@ int apus_available_cores(void) {
     return (int)sysconf(_SC_NPROCESSORS_ONLN);
 }
 
+int apus_bind_thread(int thread, int place, int of) {
+    cpu_set_t allowed, own;
+    // The main thread's: the caller may be bound itself.
+    if (sched_getaffinity(getpid(), sizeof allowed, &allowed) != 0 || CPU_COUNT(&allowed) < of) return 0;
+    CPU_ZERO(&own);
+    for (int processor = 0, number = 0; processor < CPU_SETSIZE; processor++) {
+        if (CPU_ISSET(processor, &allowed) && number++ % of == place) CPU_SET(processor, &own);
+    }
+    return sched_setaffinity(thread, sizeof own, &own) == 0;
+}
+
 const char *apus_vector_capability(void) {
 #if defined(__x86_64__)
     __builtin_cpu_init();

@@ -8,9 +8,10 @@ extension CPUBackend {
     /// Rows and columns of a slab. A slab packs panels of its own, at a cost of 1 / rows + 1 / columns: slabs are few
     /// and nearly square, yet enough for the workers of some tens of cores where the product is large.
     ///
-    /// Fixed by the shape of the product but where a packing more or less is felt, about 1024 × 1024 × 1024: there four
-    /// slabs do for up to four threads. The slabs of either number are too large for OpenBLAS to change its way with
-    /// them, so that every element is the same sum in the same order.
+    /// Fixed by the shape of the product but where a packing more or less is felt, from 512 × 512 × 512 to 4096 × 4096 ×
+    /// 4096: there as many slabs as there are threads do for two and, up to 1024 × 1024 × 1024, for four. Slabs of any of
+    /// these numbers are too large for OpenBLAS to change its way with them, so that every element is the same sum in
+    /// the same order.
     static func slab(m: Int, n: Int, k: Int, threads: Int) -> (rows: Int, columns: Int) {
         let work = Double(m) * Double(n) * Double(max(k, 1))
         // Some hundred gigaflops a core: 2²² multiply-adds take 35 microseconds, 2³³ 70 milliseconds.
@@ -19,6 +20,7 @@ extension CPUBackend {
             case ..<0x1p22: 1
             case ..<0x1p24: 2
             case ..<0x1p27: 4
+            case ...0x1p36 where threads == 2: 2
             case ...0x1p31: threads <= 4 ? 4 : 8
             case ...0x1p33: 8
             case ..<0x1p38: 16
@@ -27,8 +29,12 @@ extension CPUBackend {
         var (rows, columns, present) = (m, n, 1)
         // With short sums the output is most of the traffic: a slab of it stays in the cache for its epilogue.
         while present < parts || (k <= 512 && rows * columns > 1 << 20) {
-            // Of two shapes of one size, the taller packs for less.
-            if rows > columns { rows = (rows + 1) / 2 } else { columns = (columns + 1) / 2 }
+            // Of two shapes of one size, the taller packs for less; with long sums the wider one does.
+            if rows > columns || (rows == columns && k >= 1024) {
+                rows = (rows + 1) / 2
+            } else {
+                columns = (columns + 1) / 2
+            }
             present *= 2
         }
         // Whole register tiles of the kernels: fewer edges.

@@ -154,6 +154,8 @@ final class OpenCLContext: @unchecked Sendable {
             divided = true
         }
         self.computeUnits = units
+        // A sub-device computes with the first ones.
+        OpenCLWorkerThreads.spread(description.workerThreads.prefix(units))
         self.isSubDevice = divided
         self.device = device
 

@@ -22,6 +22,8 @@ public struct OpenCLDeviceDescription: Sendable {
     let programKey: String
     /// Number of units that ``OpenCLDeviceOptions/threads`` may limit; nil where the device can't be divided.
     let divisibleUnits: Int?
+    /// The threads that compute for it, one for each unit, where they are known: PoCL's.
+    let workerThreads: [Int32]
 }
 
 extension OpenCLDevice {
@@ -43,20 +45,24 @@ extension OpenCLDevice {
         for (p, platform) in platforms.enumerated() {
             var deviceCount: cl_uint = 0
             let all = cl_device_type(CL_DEVICE_TYPE_ALL)
-            guard clGetDeviceIDs(platform, all, 0, nil, &deviceCount) == CL_SUCCESS, deviceCount > 0 else { continue }
+            let (code, threads) = OpenCLWorkerThreads.begun {
+                clGetDeviceIDs(platform, all, 0, nil, &deviceCount)
+            }
+            guard code == CL_SUCCESS, deviceCount > 0 else { continue }
             var devices = [cl_device_id?](repeating: nil, count: Int(deviceCount))
             guard clGetDeviceIDs(platform, all, deviceCount, &devices, nil) == CL_SUCCESS else { continue }
             let version = text { clGetPlatformInfo(platform, cl_platform_info(CL_PLATFORM_VERSION), $0, $1, $2) }
             for (d, device) in devices.enumerated() {
                 guard let device else { continue }
-                found.append(describe(device, name: "opencl:\(p).\(d)", platformVersion: version))
+                found.append(
+                    describe(device, name: "opencl:\(p).\(d)", platformVersion: version, threadsOfPlatform: threads))
             }
         }
         return found
     }
 
     private static func describe(
-        _ device: cl_device_id, name: String, platformVersion: String
+        _ device: cl_device_id, name: String, platformVersion: String, threadsOfPlatform: [Int32]
     ) -> OpenCLDeviceDescription {
         func string(_ key: Int32) -> String {
             text { clGetDeviceInfo(device, cl_device_info(key), $0, $1, $2) }
@@ -85,7 +91,10 @@ extension OpenCLDevice {
             unusableReason: unusableReason(device, identity, extensions: string(CL_DEVICE_EXTENSIONS)),
             device: OpenCLHandle(pointer: device),
             programKey: "\(identity.model)\n\(identity.vendor)\n\(driver)\n\(deviceVersion)\n",
-            divisibleUnits: canPartitionByCounts(device) ? Int(units) : nil)
+            divisibleUnits: canPartitionByCounts(device) ? Int(units) : nil,
+            // Another number of threads than of units: they are somebody else's, or there for something else.
+            workerThreads: driver.lowercased().contains("pocl") && threadsOfPlatform.count == Int(units)
+                ? threadsOfPlatform : [])
     }
 
     private static func architecture(_ device: cl_device_id, _ identity: DeviceIdentity) -> String {

@@ -6,6 +6,10 @@ const char *apus_vector_capability(void);
 /// Cores that this process may run on.
 int apus_available_cores(void);
 
+/// Lets a thread of this process run on every `of`-th of the processors that the process may use, from number `place` on,
+/// 0 <= place < of. Does nothing and answers 0 when there are fewer than `of`, or no such thread.
+int apus_bind_thread(int thread, int place, int of);
+
 /// Tells the processor that a loop waits for another thread.
 static inline void apus_pause(void) {
 #if defined(__x86_64__)
