@@ -32,6 +32,23 @@
 
 #define FOR_TILE_ROWS(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11)
 
+// Sixteen columns of four rows: columns of four at a distance of TILE_ROWS.
+#define STORE_COLUMNS(four, c)                                                                                         \
+    vstore4((four).s0123, 0, target + (c) * TILE_ROWS);                                                                \
+    vstore4((four).s4567, 0, target + ((c) + 4) * TILE_ROWS);                                                          \
+    vstore4((four).s89ab, 0, target + ((c) + 8) * TILE_ROWS);                                                          \
+    vstore4((four).scdef, 0, target + ((c) + 12) * TILE_ROWS);
+static void pack_four_rows(__global const float *source, long row_step, __global float *target) {
+    const float16 a = vload16(0, source), b = vload16(0, source + row_step);
+    const float16 c = vload16(0, source + 2 * row_step), d = vload16(0, source + 3 * row_step);
+    // Columns 0 and 1 of every four, then 2 and 3; of a and b, then of c and d.
+    const float16 ab = APUS_LOW32(a, b), cd = APUS_LOW32(c, d), ab2 = APUS_HIGH32(a, b), cd2 = APUS_HIGH32(c, d);
+    STORE_COLUMNS(APUS_LOW64(ab, cd), 0)
+    STORE_COLUMNS(APUS_HIGH64(ab, cd), 1)
+    STORE_COLUMNS(APUS_LOW64(ab2, cd2), 2)
+    STORE_COLUMNS(APUS_HIGH64(ab2, cd2), 3)
+}
+
 // Packs 12 rows of op(a), element (i, p) at i * row_step + p * column_step; one of the steps is 1.
 __kernel void gemm_pack_a(
     __global const float *a, long a_offset, long row_step, long column_step, long m, long k, __global float *packed) {
@@ -54,10 +71,8 @@ __kernel void gemm_pack_a(
             // Sixteen of a row at a time: rows at a distance of a power of two lose each other's lines from the cache.
             long p = 0;
             for (; p + 16 <= length; p += 16) {
-                for (int i = 0; i < TILE_ROWS; ++i) {
-                    float values[16];
-                    vstore16(vload16(0, block + i * row_step + p), 0, values);
-                    for (int j = 0; j < 16; ++j) target[(p + j) * TILE_ROWS + i] = values[j];
+                for (int i = 0; i < TILE_ROWS; i += 4) {
+                    pack_four_rows(block + i * row_step + p, row_step, target + p * TILE_ROWS + i);
                 }
             }
             for (; p < length; ++p) {

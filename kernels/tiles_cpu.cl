@@ -24,12 +24,6 @@
 #endif
 #endif
 
-#if defined(__clang__)
-#define APUS_SHUFFLE16(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
-#else
-#define APUS_SHUFFLE16(a, b, ...) shuffle2(a, b, (uint16)(__VA_ARGS__))
-#endif
-
 #define APUS_LIST4(M) M(0, 0) M(1, 1) M(2, 2) M(3, 3)
 #define APUS_LIST8(M) APUS_LIST4(M) M(4, 4) M(5, 5) M(6, 6) M(7, 7)
 #define APUS_LIST12(M) APUS_LIST8(M) M(8, 8) M(9, 9) M(a, 10) M(b, 11)
@@ -59,14 +53,6 @@
         (4 > k ? 20 : 4), (5 > k ? 21 : 5), (6 > k ? 22 : 6), (7 > k ? 23 : 7), (8 > k ? 24 : 8), (9 > k ? 25 : 9),    \
         (10 > k ? 26 : 10), (11 > k ? 27 : 11), (12 > k ? 28 : 12), (13 > k ? 29 : 13), (14 > k ? 30 : 14),            \
         (15 > k ? 31 : 15))
-
-// Interleaving within 128-bit lanes, then of the lanes themselves: each is one instruction.
-#define APUS_LOW32(a, b) APUS_SHUFFLE16(a, b, 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29)
-#define APUS_HIGH32(a, b) APUS_SHUFFLE16(a, b, 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31)
-#define APUS_LOW64(a, b) APUS_SHUFFLE16(a, b, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29)
-#define APUS_HIGH64(a, b) APUS_SHUFFLE16(a, b, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31)
-#define APUS_EVEN128(a, b) APUS_SHUFFLE16(a, b, 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27)
-#define APUS_ODD128(a, b) APUS_SHUFFLE16(a, b, 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31)
 
 #define APUS_SWAP2(F, G, a, b)                                                                                         \
     {                                                                                                                  \

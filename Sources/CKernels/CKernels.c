@@ -104,6 +104,9 @@ static const char sparse_gpu[] = {
 static const char top_k_gpu[] = {
 #embed "../../kernels/top_k_gpu.cl"
 };
+static const char vectors_cpu[] = {
+#embed "../../kernels/vectors_cpu.cl"
+};
 
 #define ENTRY(name) {#name, name, sizeof name}
 
@@ -137,6 +140,7 @@ static const struct {
     ENTRY(sparse_gpu),
     ENTRY(top_k_cpu),
     ENTRY(top_k_gpu),
+    ENTRY(vectors_cpu),
 };
 
 static const size_t count = sizeof table / sizeof table[0];

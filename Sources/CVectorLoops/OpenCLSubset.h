@@ -52,3 +52,5 @@ typedef uint8_t uchar16 __attribute__((ext_vector_type(16)));
 #define APUS_ABS16(x) __builtin_elementwise_abs(x)
 #define APUS_SQRT1(x) __builtin_sqrtf(x)
 #define APUS_PREFETCH(pointer) __builtin_prefetch((pointer), 0, 2)
+
+#include "../../kernels/vectors_cpu.cl"

@@ -15,6 +15,8 @@ final class OpenCLPrograms: Sendable {
     private let context: OpenCLHandle
     private let key: String
     private let options: String
+    /// Texts for CPU-class devices begin with vectors_cpu.cl.
+    private let isCPUClass: Bool
     private let tuning: KernelTuning
     private let cache: OpenCLProgramCache
     private let state = Mutex(State())
@@ -45,6 +47,7 @@ final class OpenCLPrograms: Sendable {
         self.device = device
         self.context = context
         self.key = key
+        self.isCPUClass = kernelClass == .cpu
         self.options =
             "-cl-std=CL1.2 -D \(kernelClass == .cpu ? "APUS_CPU_CLASS" : "APUS_GPU_CLASS") "
             // Kernels for GPUs run on a CPU only to be tested. PoCL 3.1 needs minutes to optimize the large ones.
@@ -85,17 +88,20 @@ final class OpenCLPrograms: Sendable {
         try state.withLock { (state) throws(ComputeError) -> OpenCLHandle in
             if let program = state.programs[name] { return program }
             let start = monotonicSeconds()
-            var length = 0
-            guard let text = apus_kernel_source(name.file, &length) else {
-                throw .unsupported(
-                    device: deviceName, operation: name.file, reason: "there is no kernel file of that name")
-            }
-            let source = UnsafeRawBufferPointer(start: text, count: length)
-            let program = OpenCLHandle(pointer: try build(name, source: Array(source)))
+            let prefix = isCPUClass ? try text(of: "vectors_cpu") : []
+            let program = OpenCLHandle(pointer: try build(name, source: prefix + text(of: name.file)))
             state.programs[name] = program
             state.seconds += monotonicSeconds() - start
             return program
         }
+    }
+
+    private func text(of file: String) throws(ComputeError) -> [UInt8] {
+        var length = 0
+        guard let text = apus_kernel_source(file, &length) else {
+            throw .unsupported(device: deviceName, operation: file, reason: "there is no kernel file of that name")
+        }
+        return Array(UnsafeRawBufferPointer(start: text, count: length))
     }
 
     /// Builds a program and throws it away.

@@ -10,7 +10,7 @@ package enum Processor {
     package static func spread(threads: some Collection<Int32>) {
         for (place, thread) in threads.enumerated() {
             // A thread that has ended is not found: nothing to bind then.
-            _ = apus_bind_thread(thread, Int32(place), Int32(threads.count))
+            _ = apus_bind_thread(thread, Int32(place), Int32(threads.count), -1)
         }
     }
 }

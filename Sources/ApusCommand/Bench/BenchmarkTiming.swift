@@ -1,5 +1,6 @@
 import ArgumentParser
 import Core
+import Foundation
 
 /// Times of equal runs.
 struct Samples {
@@ -78,7 +79,11 @@ private enum Pace {
     static func wait(_ place: Int) -> Bool {
         Output.line("ready \(place)")
         Output.finish()
-        return readLine() != nil
+        guard readLine() != nil else { return false }
+        // The other program is about to wait for the answer. Threads that are woken before it sleeps may be put beside
+        // each other on the one processor that it leaves, and stay there for milliseconds.
+        Thread.sleep(forTimeInterval: 0.002)
+        return true
     }
 
     static func report(_ place: Int, _ seconds: Double) {

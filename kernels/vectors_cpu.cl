@@ -1,0 +1,50 @@
+// What every kernel text for CPU-class devices begins with: how vectors are interleaved, loaded and stored.
+
+#if defined(__clang__)
+#define APUS_SHUFFLE16(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define APUS_SHUFFLE16(a, b, ...) shuffle2(a, b, (uint16)(__VA_ARGS__))
+#endif
+
+// Interleaving within 128-bit lanes, then of the lanes themselves: each is one instruction.
+#define APUS_LOW32(a, b) APUS_SHUFFLE16(a, b, 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29)
+#define APUS_HIGH32(a, b) APUS_SHUFFLE16(a, b, 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31)
+#define APUS_LOW64(a, b) APUS_SHUFFLE16(a, b, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29)
+#define APUS_HIGH64(a, b) APUS_SHUFFLE16(a, b, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31)
+#define APUS_EVEN128(a, b) APUS_SHUFFLE16(a, b, 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27)
+#define APUS_ODD128(a, b) APUS_SHUFFLE16(a, b, 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31)
+
+// vload16 and vstore16 take elements at any address. PoCL 3.1 composes them of halves, and what its compiler makes of a
+// vstore16 is three stores, of 16, 16 and 32 bytes. A load of the 64 bytes soon after can't be answered by any one of
+// them and waits until they have reached the cache: sums that are kept in memory from one step to the next pay that each
+// time. Where the compiler is clang, a vector type with the alignment of its elements is one instruction.
+
+#if defined(APUS_CPU_CLASS) && defined(__clang__)
+
+#define APUS_VECTOR_ACCESS(type, element, count, space)                                                                \
+    static inline type __attribute__((overloadable)) apus_vload##count(long index, const space element *pointer) {     \
+        return *(const space apus_##type##_anywhere *)(pointer + count * index);                                       \
+    }                                                                                                                  \
+    static inline void __attribute__((overloadable)) apus_vstore##count(type value, long index, space element *pointer) { \
+        *(space apus_##type##_anywhere *)(pointer + count * index) = value;                                            \
+    }
+
+#define APUS_VECTOR(type, element, bytes, count)                                                                       \
+    typedef type apus_##type##_anywhere __attribute__((aligned(bytes)));                                               \
+    APUS_VECTOR_ACCESS(type, element, count, __global)                                                                 \
+    APUS_VECTOR_ACCESS(type, element, count, __private)
+
+APUS_VECTOR(float4, float, 4, 4)
+APUS_VECTOR(float8, float, 4, 8)
+APUS_VECTOR(float16, float, 4, 16)
+APUS_VECTOR(double16, double, 8, 16)
+APUS_VECTOR(uchar16, uchar, 1, 16)
+
+#define vload4(index, pointer) apus_vload4(index, pointer)
+#define vload8(index, pointer) apus_vload8(index, pointer)
+#define vload16(index, pointer) apus_vload16(index, pointer)
+#define vstore4(value, index, pointer) apus_vstore4(value, index, pointer)
+#define vstore8(value, index, pointer) apus_vstore8(value, index, pointer)
+#define vstore16(value, index, pointer) apus_vstore16(value, index, pointer)
+
+#endif
