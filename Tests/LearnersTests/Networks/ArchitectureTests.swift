@@ -11,6 +11,7 @@ import Testing
             layers:
               - dense: 64        # units
               - layer-norm
+              - batch-norm
               - activation: gelu
 
               - residual:
@@ -21,7 +22,8 @@ import Testing
             """)
         #expect(
             layers == [
-                .dense(units: 64, bias: true), .layerNorm(epsilon: 1e-5), .activation(function: .gelu),
+                .dense(units: 64, bias: true), .layerNorm(epsilon: 1e-5),
+                .batchNorm(epsilon: 1e-5, momentum: 0.1), .activation(function: .gelu),
                 .residual(layers: [
                     .dense(units: 64, bias: true), .residual(layers: [.activation(function: .tanh)]),
                 ]),
@@ -32,6 +34,8 @@ import Testing
 
     @Test(arguments: [
         ("layers:\n  - dense: 8\n  - drpout: 0.1", 3, "drpout", "did you mean `dropout`?"),
+        ("layers:\n  - batchnorm", 2, "batchnorm", "did you mean `batch-norm`?"),
+        ("layers:\n  - batch-norm: 3", 2, "batch-norm", "has no value"),
         ("layers:\n  - dense: many", 2, "dense", "number of units, not `many`"),
         ("layers:\n  - dense: 0", 2, "dense", "number of units"),
         ("layers:\n  - activation: rleu", 2, "activation", "did you mean `relu`?"),

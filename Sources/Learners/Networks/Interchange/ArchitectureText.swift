@@ -17,7 +17,7 @@ import Core
 ///               - dense: 8
 ///               - activation: tanh
 ///
-/// `sum` adds its branches up. For pictures:
+/// `sum` adds its branches up; `batch-norm` stands where `layer-norm` may. For pictures:
 ///
 ///     layers:
 ///       - convolution: 32 3x3 padding 1
@@ -38,10 +38,12 @@ public enum ArchitectureText {
     }
 
     /// Words for layers.
-    private static let words = [
-        "dense", "activation", "dropout", "layer-norm", "residual", "concatenation", "sum", "convolution", "max-pool",
-        "mean-pool", "global-mean", "flatten",
-    ]
+    private static let words =
+        [
+            "dense", "activation", "dropout", "layer-norm", "batch-norm", "residual", "concatenation", "sum",
+            "convolution", "max-pool",
+            "mean-pool", "global-mean", "flatten",
+        ]
 
     /// The layers of a text. Throws ``DataError`` with line and key for what it does not understand.
     public static func layers(_ text: String) throws(DataError) -> [LayerSpecification] {
@@ -174,6 +176,9 @@ public enum ArchitectureText {
         case "layer-norm":
             guard line.value.isEmpty else { throw wrong("has no value") }
             return .layerNorm(epsilon: 1e-5)
+        case "batch-norm":
+            guard line.value.isEmpty else { throw wrong("has no value") }
+            return .batchNorm(epsilon: 1e-5, momentum: 0.1)
         case "convolution":
             guard let (channels, window) = window(line.value, takesChannels: true), let channels else {
                 throw wrong("expects channels and a window, such as `32 3x3 padding 1`, not `\(line.value)`")
