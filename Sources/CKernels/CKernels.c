@@ -17,6 +17,11 @@ static const char network_attention[] = {
     ,
 #embed "../../kernels/network_attention.cl"
 };
+static const char network_batch_norm[] = {
+#embed "../../kernels/network_common.cl"
+    ,
+#embed "../../kernels/network_batch_norm.cl"
+};
 static const char network_embeddings[] = {
 #embed "../../kernels/network_common.cl"
     ,
@@ -126,6 +131,7 @@ static const struct {
     ENTRY(gram_cpu),
     ENTRY(gram_gpu),
     ENTRY(network_attention),
+    ENTRY(network_batch_norm),
     ENTRY(network_embeddings),
     ENTRY(network_images),
     ENTRY(network_layers),

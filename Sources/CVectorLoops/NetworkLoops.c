@@ -42,6 +42,7 @@ NET_FUNCTION float net_as_float(int32_t bits) {
 
 #include "../../kernels/network_common.cl"
 #include "../../kernels/network_layers.cl"
+#include "../../kernels/network_batch_norm.cl"
 #include "../../kernels/network_optimizers.cl"
 #include "../../kernels/network_attention.cl"
 #include "../../kernels/network_recurrent.cl"

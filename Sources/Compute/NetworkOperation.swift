@@ -9,6 +9,10 @@ public enum NetworkOperation: Sendable {
     case dropout(Dropout)
     case layerNorm(LayerNorm)
     case layerNormGradient(LayerNormGradient)
+    case batchNorm(BatchNorm)
+    case batchNormProducts(BatchNormProducts)
+    case batchNormStatistics(BatchNormStatistics)
+    case batchNormGradient(BatchNormGradient)
     case optimizerStep(OptimizerStep)
     case updateRows(UpdateRows)
     case gatherBags(GatherBags)
@@ -37,6 +41,10 @@ public enum NetworkOperation: Sendable {
         case .dropout: .dropout
         case .layerNorm: .layerNorm
         case .layerNormGradient: .layerNormGradient
+        case .batchNorm: .batchNorm
+        case .batchNormProducts: .batchNormProducts
+        case .batchNormStatistics: .batchNormStatistics
+        case .batchNormGradient: .batchNormGradient
         case .optimizerStep: .optimizerStep
         case .updateRows: .updateRows
         case .gatherBags: .gatherBags

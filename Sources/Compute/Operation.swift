@@ -59,6 +59,7 @@ public enum OperationKind: String, Sendable, CaseIterable {
     case fill, copy, gather, gemm, batchedGemm, gram, sparseTimesDense, columnSums, rowNorms, scaleRows, randomUniform
     case residualTargets, observedLoss, observedScores, solveNormalEquations, topK
     case activation, activationGradient, linearCombination, softmaxCrossEntropy, elementLoss, addToTotal, dropout
+    case batchNorm, batchNormProducts, batchNormStatistics, batchNormGradient
     case layerNorm, layerNormGradient, optimizerStep, updateRows, perceptronSteps
     case attention, attentionGradient, recurrentStep, recurrentStepGradient
     case gatherBags, pairProducts, pairProductsGradient, unfold, fold, pool, poolGradient, quantize, quantizedGemm

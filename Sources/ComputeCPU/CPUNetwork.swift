@@ -61,6 +61,10 @@ extension CPUBackend {
                     x.outputGradient.floats, x.outputGradient.stride, x.inputGradient.floats, x.inputGradient.stride,
                     x.products.floats, x.products.stride, Int64(x.input.columns), begin, end)
             }
+        case .batchNorm(let x): batchNorm(x)
+        case .batchNormProducts(let x): batchNormProducts(x)
+        case .batchNormStatistics(let x): batchNormStatistics(x)
+        case .batchNormGradient(let x): batchNormGradient(x)
         case .optimizerStep(let x): optimizerStep(x)
         case .updateRows(let x): updateRows(x)
         case .gatherBags(let x):

@@ -64,6 +64,10 @@ extension Lowering {
                     matrix(x.input), matrix(x.statistics), vector(x.gain), matrix(x.outputGradient),
                     matrix(x.inputGradient), matrix(x.products), columns(x.input),
                 ])
+        case .batchNorm(let x): try batchNorm(x)
+        case .batchNormProducts(let x): try batchNormProducts(x)
+        case .batchNormStatistics(let x): try batchNormStatistics(x)
+        case .batchNormGradient(let x): try batchNormGradient(x)
         case .optimizerStep(let x): try optimizerStep(x)
         case .updateRows(let x): try updateRows(x)
         case .attention(let x): try attention(x)

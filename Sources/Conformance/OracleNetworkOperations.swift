@@ -80,6 +80,10 @@ extension OracleBackend {
             }
             try store(results.flatMap { $0.products.map(Float.init) }, to: x.products)
             try store(results.flatMap { $0.input.map(Float.init) }, to: x.inputGradient)
+        case .batchNorm(let x): try run(x)
+        case .batchNormProducts(let x): try run(x)
+        case .batchNormStatistics(let x): try run(x)
+        case .batchNormGradient(let x): try run(x)
         case .optimizerStep(let x): try run(x)
         case .updateRows(let x): try run(x)
         case .gatherBags(let x): try run(x)

@@ -104,7 +104,8 @@ import Testing
         }
     }
 
-    @Test func pictures() throws {
+    @Test("pictures, also with batch normalization", arguments: [false, true])
+    func pictures(normalizes: Bool) throws {
         let folder = TemporaryFolder()
         func file(_ name: String, _ extents: [Int], _ content: [UInt8]) throws -> String {
             var bytes: [UInt8] = [0, 0, 8, UInt8(extents.count)]
@@ -133,11 +134,27 @@ import Testing
         }
         let images = try file("images", [60, 8, 8], pixels)
         let truth = try file("labels", [60], labels)
-        let result = try Program.run([
-            "train", "cnn", "--images", images, "--labels", truth, "--test-images", images, "--test-labels", truth,
-            "--channels", "4", "--hidden", "8", "--epochs", "30", "--batch-size", "16", "--learning-rate", "0.01",
-            "--output", folder.path + "/cnn.apus", "--json", "--device", "cpu",
-        ])
+        let layers = folder.write(
+            "layers.yaml",
+            """
+            layers:
+              - convolution: 4 3x3 padding 1
+              - batch-norm
+              - activation: relu
+              - max-pool: 2x2
+              - flatten
+              - dense: 8
+              - batch-norm
+              - activation: relu
+            """)
+        let shape = normalizes ? ["--architecture", layers] : ["--channels", "4", "--hidden", "8"]
+        let result = try Program.run(
+            [
+                "train", "cnn", "--images", images, "--labels", truth, "--test-images", images, "--test-labels", truth,
+            ] + shape + [
+                "--epochs", "30", "--batch-size", "16", "--learning-rate", "0.01",
+                "--output", folder.path + "/cnn.apus", "--json", "--device", "cpu",
+            ])
         #expect(result.code == 0, "\(result.errors)")
         #expect((try JSONText.object(in: result.output)["metrics"]?.object?["accuracy"]?.number ?? 0) > 0.9)
         let predicted = try Program.run([

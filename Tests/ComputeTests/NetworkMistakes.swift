@@ -78,6 +78,26 @@ extension ValidationTests {
                 try f.m(2, 3), statistics: try f.m(2, 3), gain: try f.m(1, 3), outputGradient: try f.m(2, 3),
                 into: try f.m(2, 3), products: try f.m(2, 3))
         },
+        Mistake("batch norm, mean", "mean is 1 × 2, expected 1 × 3") { f throws(ComputeError) in
+            try f.stream.batchNorm(
+                try f.m(2, 3), mean: try f.m(1, 2), inverse: try f.m(1, 3), gain: try f.m(1, 3),
+                bias: try f.m(1, 3), into: try f.m(2, 3))
+        },
+        Mistake("batch norm's products over its input", "overlaps") { f throws(ComputeError) in
+            let x = try f.m(2, 3)
+            try f.stream.batchNormProducts(x, mean: try f.m(1, 3), gradient: nil, into: x)
+        },
+        Mistake("statistics of no rows", "a count of 0 is not above 0") { f throws(ComputeError) in
+            try f.stream.batchNormStatistics(
+                mean: try f.m(1, 3), squares: try f.m(1, 3), count: 0, epsilon: 1e-5, into: try f.m(1, 3),
+                running: nil)
+        },
+        Mistake("batch norm's gradient, sums", "sums is 1 × 4, expected 1 × 3") { f throws(ComputeError) in
+            try f.stream.batchNormGradient(
+                try f.m(2, 3), mean: try f.m(1, 3), inverse: try f.m(1, 3), gain: try f.m(1, 3),
+                outputGradient: try f.m(2, 3), sums: (outputGradient: try f.m(1, 4), products: try f.m(1, 3)),
+                count: 2, into: try f.m(2, 3))
+        },
         Mistake("Adam without its mean", "the method needs `first`") { f throws(ComputeError) in
             try f.stream.optimizerStep(
                 .adam(beta1: 0.9, beta2: 0.999, epsilon: 1e-8), parameters: try f.m(1, 3), gradient: try f.m(1, 3),

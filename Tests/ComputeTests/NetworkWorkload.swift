@@ -50,6 +50,29 @@ extension CPUWorkload {
                     x(), statistics: x(2, m), gain: x(1, n), outputGradient: x(), into: output,
                     products: stream.allocate(rows: m, columns: n))
             }
+        case .batchNorm:
+            return try one(stream, m, n) { output throws in
+                try stream.batchNorm(
+                    x(), mean: x(1, n), inverse: x(1, n), gain: x(1, n), bias: x(1, n), into: output)
+            }
+        case .batchNormProducts:
+            return try one(stream, m, n) { output throws in
+                try stream.batchNormProducts(
+                    x(), mean: x(1, n), gradient: (inverse: x(1, n), output: x()), into: output)
+            }
+        case .batchNormStatistics:
+            return try one(stream, 1, n) { output throws in
+                let squares = try stream.allocate(rows: 1, columns: n)
+                try stream.fill(squares, with: 7)
+                try stream.batchNormStatistics(
+                    mean: x(1, n), squares: squares, count: 5, epsilon: 1e-5, into: output, running: nil)
+            }
+        case .batchNormGradient:
+            return try one(stream, m, n) { output throws in
+                try stream.batchNormGradient(
+                    x(), mean: x(1, n), inverse: x(1, n), gain: x(1, n), outputGradient: x(),
+                    sums: (outputGradient: x(1, n), products: x(1, n)), count: m, into: output)
+            }
         case .optimizerStep:
             return try one(stream, 1, 50_000) { output throws in
                 try stream.fill(output, with: 1)

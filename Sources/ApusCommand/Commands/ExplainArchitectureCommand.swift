@@ -54,7 +54,7 @@ struct ExplainArchitectureCommand: ParsableCommand {
             layers.map {
                 [
                     $0.name, kind($0), "\($0.input)", "\($0.output)",
-                    "\($0.parameters.reduce(0) { $0 + $1.count })", $0.inner.isEmpty ? "\($0.operations)" : "",
+                    "\($0.parameterCount)", $0.inner.isEmpty ? "\($0.operations)" : "",
                 ]
             })
         Output.line("")
@@ -97,7 +97,7 @@ struct ExplainArchitectureCommand: ParsableCommand {
         .object([
             ("name", .string(layer.name)), ("kind", .string(kind(layer))), ("input", .string("\(layer.input)")),
             ("output", .string("\(layer.output)")),
-            ("parameters", .integer(layer.parameters.reduce(0) { $0 + $1.count })),
+            ("parameters", .integer(layer.parameterCount)),
             ("operations", .integer(layer.operations)),
         ])
     }

@@ -33,6 +33,19 @@ void apus_network_layer_norm_gradient(const float *input, int64_t input_stride,
     const float *output_gradient, int64_t output_gradient_stride,
     float *input_gradient, int64_t input_gradient_stride, float *products, int64_t products_stride,
     int64_t columns, int64_t begin, int64_t end);
+void apus_network_batch_norm(const float *input, int64_t input_stride, const float *mean, const float *inverse,
+    const float *gain, const float *bias, float *output, int64_t output_stride, int64_t columns,
+    int64_t begin, int64_t end);
+void apus_network_batch_norm_products(const float *input, int64_t input_stride, const float *mean,
+    const float *inverse, const float *output_gradient, int64_t output_gradient_stride, int flags,
+    float *products, int64_t products_stride, int64_t columns, int64_t begin, int64_t end);
+void apus_network_batch_norm_statistics(const float *mean, const float *squares, float reciprocal, float unbiased,
+    float epsilon, float momentum, int flags, float *inverse, float *running_mean, float *running_variance,
+    int64_t columns, int64_t begin, int64_t end);
+void apus_network_batch_norm_gradient(const float *input, int64_t input_stride, const float *mean,
+    const float *inverse, const float *gain, const float *output_gradient, int64_t output_gradient_stride,
+    const float *sums, const float *aligned, float reciprocal, float *input_gradient,
+    int64_t input_gradient_stride, int64_t columns, int64_t begin, int64_t end);
 void apus_network_optimizer_step(float *parameters, const float *gradient, float *first, float *second,
     const float *controls, const float *norm, int flags, int method, float beta1, float beta2, float epsilon,
     float l1, float l2, float decay, float largest_norm, int64_t n, int64_t begin, int64_t end);

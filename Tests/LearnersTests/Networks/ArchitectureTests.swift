@@ -11,6 +11,7 @@ import Testing
             layers:
               - dense: 64        # units
               - layer-norm
+              - batch-norm
               - activation: gelu
 
               - residual:
@@ -21,7 +22,8 @@ import Testing
             """)
         #expect(
             layers == [
-                .dense(units: 64, bias: true), .layerNorm(epsilon: 1e-5), .activation(function: .gelu),
+                .dense(units: 64, bias: true), .layerNorm(epsilon: 1e-5),
+                .batchNorm(epsilon: 1e-5, momentum: 0.1), .activation(function: .gelu),
                 .residual(layers: [
                     .dense(units: 64, bias: true), .residual(layers: [.activation(function: .tanh)]),
                 ]),
@@ -32,6 +34,8 @@ import Testing
 
     @Test(arguments: [
         ("layers:\n  - dense: 8\n  - drpout: 0.1", 3, "drpout", "did you mean `dropout`?"),
+        ("layers:\n  - batchnorm", 2, "batchnorm", "did you mean `batch-norm`?"),
+        ("layers:\n  - batch-norm: 3", 2, "batch-norm", "has no value"),
         ("layers:\n  - dense: many", 2, "dense", "number of units, not `many`"),
         ("layers:\n  - dense: 0", 2, "dense", "number of units"),
         ("layers:\n  - activation: rleu", 2, "activation", "did you mean `relu`?"),
@@ -47,6 +51,60 @@ import Testing
             Issue.record("`\(text)` was read")
         } catch {
             #expect(error.line == line && error.column == key, "\(error)")
+            #expect(error.description.contains(reason), "\(error)")
+        }
+    }
+
+    @Test func layersOfSequencesAreRead() throws {
+        let layers = try ArchitectureText.layers(
+            """
+            layers:
+              - positions: learned
+              - positions: waves
+              - attention: 2
+              - attention: 4 causal
+              - transformer: 4 heads 128 hidden
+              - transformer: 2 heads 8 hidden causal dropout 0.1 activation gelu norm-last
+              - rnn: 5
+              - gru: 6
+              - lstm: 7
+              - global-mean
+              - interaction: 1
+            """)
+        #expect(
+            layers == [
+                .sequence(.positions(learned: true)), .sequence(.positions(learned: false)),
+                .sequence(.attention(heads: 2, causal: false)), .sequence(.attention(heads: 4, causal: true)),
+                .sequence(.transformer(TransformerBlock(heads: 4, hidden: 128, causal: false))),
+                .sequence(
+                    .transformer(
+                        TransformerBlock(
+                            heads: 2, hidden: 8, activation: .gelu, dropout: 0.1, normFirst: false, causal: true))),
+                .sequence(.recurrent(cell: .simple, units: 5)), .sequence(.recurrent(cell: .gru, units: 6)),
+                .sequence(.recurrent(cell: .lstm, units: 7)), .globalMean, .interaction(units: 1),
+            ])
+        let network = try NetworkArchitecture(input: LayerShape(rows: 9, columns: 8), layers: layers).resolved()
+        #expect(network.output == LayerShape(columns: 1 + 21))
+        do {
+            _ = try NetworkArchitecture(input: LayerShape(rows: 9, columns: 6), layers: layers).resolved()
+            Issue.record("4 heads divide 6 columns")
+        } catch { #expect("\(error)".contains("layer 3 (attention)") && "\(error)".contains("9 × 6"), "\(error)") }
+    }
+
+    @Test(arguments: [
+        ("positions: learnd", "did you mean `learned`?"), ("positions", "expects `learned` or `waves`"),
+        ("attention: 0", "number of heads"), ("attention: 4 casual", "`4 causal`"),
+        ("transformer: 4 heads", "heads and hidden units"), ("transformer: 4 heads 8 hidden casual", "`causal`?"),
+        ("transformer: 4 heads 8 hidden dropout 1", "below 1"),
+        ("transformer: 4 heads 8 hidden activation rleu", "did you mean `relu`?"), ("gru: many", "number of units"),
+        ("interaction: 0", "columns of each vector"),
+    ])
+    func mistakesInSequencesAreNamed(_ item: String, _ reason: String) {
+        do {
+            _ = try ArchitectureText.layers("layers:\n  - dense: 3\n  - \(item)")
+            Issue.record("`\(item)` was read")
+        } catch {
+            #expect(error.line == 3 && error.column.map { item.hasPrefix($0) } == true, "\(error)")
             #expect(error.description.contains(reason), "\(error)")
         }
     }

@@ -23,16 +23,18 @@ struct ReferenceNetwork {
     /// The mean loss.
     func loss(_ data: NetworkData, smoothing: Double = 0) -> Double {
         if case .retrieval(let temperature) = objective { return retrievalLoss(data, Double(temperature)) }
-        var total = 0.0
-        for row in 0..<data.rows {
+        let shape = network.input
+        let inputs = (0..<data.rows).map { row in
             let values = data.features.row(row).map(Double.init)
-            let shape = network.input
-            let input = (0..<shape.rows).map { Array(values[$0 * shape.columns..<($0 + 1) * shape.columns]) }
-            let ids = data.identifiers.map { Array($0.values[row * $0.columns..<(row + 1) * $0.columns]) } ?? []
-            let output = run(network.layers, input, ids).flatMap { $0 }
-            total += Double(data.weights?[row] ?? 1) * loss(output, data, row, smoothing)
+            return (0..<shape.rows).map { Array(values[$0 * shape.columns..<($0 + 1) * shape.columns]) }
         }
-        return total / Double(data.rows)
+        let ids = (0..<data.rows).map { row in
+            data.identifiers.map { Array($0.values[row * $0.columns..<(row + 1) * $0.columns]) } ?? []
+        }
+        let outputs = run(network.layers, batch: inputs, ids)
+        return (0..<data.rows).reduce(0) { total, row in
+            total + Double(data.weights?[row] ?? 1) * loss(outputs[row].flatMap { $0 }, data, row, smoothing)
+        } / Double(data.rows)
     }
 
     /// Each row's second vector is to be found by the first among those of all rows.
@@ -78,6 +80,38 @@ struct ReferenceNetwork {
         }
     }
 
+    /// All examples together, for layers that look at the batch: those of the network itself, and of residuals.
+    private func run(_ layers: [ResolvedLayer], batch: [Table], _ ids: [[Int32]]) -> [Table] {
+        layers.reduce(batch) { batch, layer in
+            switch layer.specification {
+            case .batchNorm(let epsilon, _):
+                let rows = batch.flatMap { $0 }
+                let n = Double(rows.count)
+                let mean = rows[0].indices.map { j in rows.reduce(0) { $0 + $1[j] } / n }
+                let variance = rows[0].indices.map { j in
+                    rows.reduce(0) { $0 + ($1[j] - mean[j]) * ($1[j] - mean[j]) } / n
+                }
+                return batch.map { normalized($0, layer, epsilon, mean, variance) }
+            case .residual:
+                return zip(batch, run(layer.children, batch: batch, ids)).map { x, inner in
+                    zip(x, inner).map { zip($0, $1).map { $0 + $1 } }
+                }
+            default: return zip(batch, ids).map { run(layer, $0, $1) }
+            }
+        }
+    }
+
+    private func normalized(
+        _ x: Table, _ layer: ResolvedLayer, _ epsilon: Float, _ mean: [Double], _ variance: [Double]
+    ) -> Table {
+        let (gain, bias) = (weights["\(layer.name).weight"]!, weights["\(layer.name).bias"]!)
+        return x.map { row in
+            row.indices.map {
+                (row[$0] - mean[$0]) / (variance[$0] + Double(epsilon)).squareRoot() * gain[$0] + bias[$0]
+            }
+        }
+    }
+
     func run(_ layers: [ResolvedLayer], _ input: Table, _ ids: [Int32] = []) -> Table {
         layers.reduce(input) { run($1, $0, ids) }
     }
@@ -104,6 +138,9 @@ struct ReferenceNetwork {
                 let inverse = 1 / (variance + Double(epsilon)).squareRoot()
                 return row.indices.map { (row[$0] - mean) * inverse * gain[$0] + bias[$0] }
             }
+        case .batchNorm(let epsilon, _):
+            return normalized(
+                x, layer, epsilon, weights["\(layer.name).running_mean"]!, weights["\(layer.name).running_var"]!)
         case .sequence(let own): return sequence(own, layer.name, x)
         case .residual:
             let inner = run(layer.children, x, ids)
@@ -212,7 +249,7 @@ struct ReferenceNetwork {
     )] {
         var changed = self
         var result: [(name: String, place: Int, value: Double)] = []
-        for description in network.parameters {
+        for description in network.parameters where description.role != .statistic {
             let count = description.count
             for index in 0..<min(elements, count) {
                 let place = index * max(count / elements, 1) % count

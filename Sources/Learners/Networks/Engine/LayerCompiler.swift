@@ -25,6 +25,8 @@ final class LayerCompiler {
     let training: Bool
     /// Whether dropout is in effect.
     let dropsOut: Bool
+    /// Whether batch normalization goes by the batch, and not by what it has seen while training.
+    let usesBatchStatistics: Bool
     let seed: UInt64
     /// 1 × 1, int32: the number of the step, for dropout.
     let step: Matrix
@@ -49,13 +51,14 @@ final class LayerCompiler {
 
     init(
         stream: Compute.Stream, parameters: DeviceParameters, batch: Int, training: Bool, dropsOut: Bool? = nil,
-        seed: UInt64, step: Matrix
+        usesBatchStatistics: Bool? = nil, seed: UInt64, step: Matrix
     ) {
         self.stream = stream
         self.parameters = parameters
         self.batch = batch
         self.training = training
         self.dropsOut = dropsOut ?? training
+        self.usesBatchStatistics = usesBatchStatistics ?? training
         self.seed = seed
         self.step = step
     }
@@ -123,6 +126,7 @@ final class LayerCompiler {
         case .activation(let name): return try activation(name.function, input)
         case .dropout(let probability): return try dropout(probability, input)
         case .layerNorm(let epsilon): return try layerNorm(layer, input, epsilon)
+        case .batchNorm(let epsilon, let momentum): return try batchNorm(layer, input, epsilon, momentum)
         case .residual: return try residual(layer, input)
         case .sequence(let sequenceLayer): return try sequence(sequenceLayer, layer.name, input)
         case .embedding(let tables, let units, let arrangement):

@@ -10,6 +10,9 @@ public indirect enum LayerSpecification: Codable, Sendable, Equatable {
     case dropout(probability: Float)
     /// Standardizes every row, then scales and shifts its columns.
     case layerNorm(epsilon: Float)
+    /// Standardizes every column by the batch's mean and deviation while training, by running ones after that; then scales
+    /// and shifts it. Of a picture, a column is a channel. `momentum` is the batch's share of the new running statistics.
+    case batchNorm(epsilon: Float, momentum: Float)
     /// What the layers make of x, plus x; they must keep its shape.
     case residual(layers: [LayerSpecification])
     /// Works on the rows of a sequence together.
@@ -38,6 +41,7 @@ public indirect enum LayerSpecification: Codable, Sendable, Equatable {
         case .activation: "activation"
         case .dropout: "dropout"
         case .layerNorm: "layer-norm"
+        case .batchNorm: "batch-norm"
         case .residual: "residual"
         case .sequence(let layer): layer.word
         case .embedding: "embedding"
@@ -166,6 +170,6 @@ public struct ResolvedNetwork: Sendable {
     /// Parameters of all layers, in order.
     public var parameters: [ParameterDescription] { layers.flatMap(\.allParameters) }
 
-    /// Number of parameters.
-    public var parameterCount: Int { parameters.reduce(0) { $0 + $1.count } }
+    /// Number of parameters that are trained.
+    public var parameterCount: Int { parameters.reduce(0) { $0 + ($1.role == .statistic ? 0 : $1.count) } }
 }

@@ -80,6 +80,10 @@ public final class NetworkTrainer {
         guard start.descriptions.map(\.shape) == network.parameters.map(\.shape) else {
             throw ParameterError("weights", "they belong to a network of another architecture")
         }
+        if options.batchSize == 1, let layer = network.layers.lazy.compactMap(\.normalizingSingleRows).first {
+            throw ParameterError(
+                "batch-size", "layer \(layer.name) (batch-norm) needs batches of 2 rows or more; one has no deviation")
+        }
         if options.accumulate > 1, network.identifiers > 0 {
             throw ParameterError("accumulate", "tables of vectors take a step for every batch; use larger batches")
         }

@@ -17,6 +17,8 @@ public struct ResolvedLayer: Sendable {
 
     /// Its own parameters and those of the layers inside of it.
     public var allParameters: [ParameterDescription] { parameters + inner.flatMap(\.allParameters) }
+    /// Number of its own parameters that are trained.
+    public var parameterCount: Int { parameters.reduce(0) { $0 + ($1.role == .statistic ? 0 : $1.count) } }
     /// All layers inside of it.
     public var inner: [ResolvedLayer] { children + branches.flatMap { $0 } }
 
@@ -80,6 +82,8 @@ public struct ResolvedLayer: Sendable {
                 ParameterDescription(name: "\(name).weight", shape: [input.columns], start: .constant(1)),
                 ParameterDescription(name: "\(name).bias", shape: [input.columns], start: .constant(0)),
             ]
+        case .batchNorm(let epsilon, let momentum):
+            parameters = try batchNorm(epsilon, momentum, columns: input.columns, name, place)
         case .sequence(let layer): (output, parameters) = try layer.resolved(input, name: name, place: place)
         case .residual(let layers):
             guard !layers.isEmpty else { throw ParameterError(place, "a residual needs layers inside of it") }

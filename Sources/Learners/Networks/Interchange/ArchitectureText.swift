@@ -17,7 +17,7 @@ import Core
 ///               - dense: 8
 ///               - activation: tanh
 ///
-/// `sum` adds its branches up. For pictures:
+/// `sum` adds its branches up; `batch-norm` stands where `layer-norm` may. For pictures:
 ///
 ///     layers:
 ///       - convolution: 32 3x3 padding 1
@@ -27,7 +27,17 @@ import Core
 ///       - global-mean
 ///
 /// A window moves by 1 in a convolution and by its own size in pooling, unless a stride is named; `mean-pool` and `flatten`
-/// are there too.
+/// are there too. For sequences, which have a row for each step (pixels of a picture are such rows):
+///
+///     layers:
+///       - positions: learned
+///       - transformer: 4 heads 128 hidden causal dropout 0.1 activation gelu
+///       - attention: 4 causal
+///       - gru: 32
+///       - global-mean
+///
+/// `positions: waves` are sines and cosines; `norm-last` in a transformer normalizes behind each sum; `rnn` and `lstm` are
+/// there too. `interaction: 16` multiplies vectors of 16 columns with each other.
 /// The layer that makes the outputs is added by itself. What follows a # is a remark.
 public enum ArchitectureText {
     private struct Line {
@@ -38,10 +48,12 @@ public enum ArchitectureText {
     }
 
     /// Words for layers.
-    private static let words = [
-        "dense", "activation", "dropout", "layer-norm", "residual", "concatenation", "sum", "convolution", "max-pool",
-        "mean-pool", "global-mean", "flatten",
-    ]
+    private static let words =
+        [
+            "dense", "activation", "dropout", "layer-norm", "batch-norm", "residual", "concatenation", "sum",
+            "convolution", "max-pool",
+            "mean-pool", "global-mean", "flatten",
+        ] + sequenceWords
 
     /// The layers of a text. Throws ``DataError`` with line and key for what it does not understand.
     public static func layers(_ text: String) throws(DataError) -> [LayerSpecification] {
@@ -174,6 +186,9 @@ public enum ArchitectureText {
         case "layer-norm":
             guard line.value.isEmpty else { throw wrong("has no value") }
             return .layerNorm(epsilon: 1e-5)
+        case "batch-norm":
+            guard line.value.isEmpty else { throw wrong("has no value") }
+            return .batchNorm(epsilon: 1e-5, momentum: 0.1)
         case "convolution":
             guard let (channels, window) = window(line.value, takesChannels: true), let channels else {
                 throw wrong("expects channels and a window, such as `32 3x3 padding 1`, not `\(line.value)`")
@@ -191,6 +206,10 @@ public enum ArchitectureText {
         case "global-mean", "flatten":
             guard line.value.isEmpty else { throw wrong("has no value") }
             return line.key == "flatten" ? .flatten : .globalMean
+        case let word where sequenceWords.contains(String(word)):
+            let (layer, reason) = sequenceLayer(String(word), line.value)
+            guard let layer else { throw wrong(reason) }
+            return layer
         case "residual":
             guard line.value.isEmpty, let inner = lines.first, inner.indent > line.indent else {
                 throw wrong("expects a list of layers on the lines after it, indented further")

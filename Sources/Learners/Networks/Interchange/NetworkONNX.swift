@@ -90,6 +90,7 @@ struct NetworkONNX {
                 value = node(
                     "LayerNormalization", [value, parameter("\(layer.name).weight"), parameter("\(layer.name).bias")],
                     [("axis", -1)], floats: [("epsilon", epsilon)])
+            case .batchNorm(let epsilon, _): value = batchNorm(layer, epsilon, value)
             case .residual: value = node("Add", [value, self.layers(layer.children, value)])
             case .embedding(let tables, _, let arrangement):
                 value = embedding(layer, tables, arrangement, value)
@@ -182,6 +183,15 @@ struct NetworkONNX {
                     ? integers([-1, shape.columns], shape: [2])
                     : integers([-1, shape.rows, shape.columns], shape: [3]),
             ])
+    }
+
+    /// By the running statistics. ONNX wants channels before pixels, and before the steps of a sequence.
+    mutating func batchNorm(_ layer: ResolvedLayer, _ epsilon: Float, _ input: String) -> String {
+        let turns = layer.input.rows > 1
+        let names = ["weight", "bias", "running_mean", "running_var"].map { parameter("\(layer.name).\($0)") }
+        let output = node(
+            "BatchNormalization", [turns ? transposed(input) : input] + names, [], floats: [("epsilon", epsilon)])
+        return turns ? transposed(output) : output
     }
 
     /// Channels × inputs × height × width.
@@ -325,6 +335,10 @@ extension NetworkPredictor {
     public func writeWeights(to path: String) throws {
         var writer = SafetensorsWriter()
         for (description, values) in zip(weights.descriptions, weights.values) {
+            guard !description.isCounter else {
+                writer.add(description.name, shape: [], HostBuffer([Int64(values[0])]))
+                continue
+            }
             writer.add(
                 description.name, shape: description.interchangeShape, description.interchanged(values, out: true))
         }

@@ -1,10 +1,13 @@
 import Core
 
 /// Weights as PyTorch has them: those of convolutions channels × inputs × height × width, ours channels × height × width ×
-/// inputs.
+/// inputs; numbers of batches as 64-bit integers.
 extension ParameterDescription {
     /// Its shape in a `state_dict`.
     var interchangeShape: [Int] { shape.count == 4 ? [shape[0], shape[3], shape[1], shape[2]] : shape }
+
+    /// Whether it counts: one number, exact up to 2²⁴.
+    var isCounter: Bool { role == .statistic && shape.isEmpty }
 
     /// Values in the other order: PyTorch's from ours, or ours from PyTorch's.
     func interchanged(_ values: HostBuffer<Float>, out: Bool) -> HostBuffer<Float> {
@@ -35,7 +38,8 @@ extension NetworkWeights {
         self.init(
             descriptions,
             values: try descriptions.map {
-                $0.interchanged(try file.floats(prefix + $0.name, shape: $0.interchangeShape), out: false)
+                if $0.isCounter { return HostBuffer([Float(try file.int64s(prefix + $0.name, shape: [])[0])]) }
+                return $0.interchanged(try file.floats(prefix + $0.name, shape: $0.interchangeShape), out: false)
             })
     }
 }

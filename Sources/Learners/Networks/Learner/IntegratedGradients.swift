@@ -66,7 +66,8 @@ private final class InputGradientProgram {
         self.points = points
         let step = try stream.upload([0] as [Int32])
         let compiler = LayerCompiler(
-            stream: stream, parameters: parameters, batch: points, training: true, dropsOut: false, seed: 0, step: step)
+            stream: stream, parameters: parameters, batch: points, training: true, dropsOut: false,
+            usesBatchStatistics: false, seed: 0, step: step)
         let width = network.input.rows * network.input.columns
         let (value, slope) = (
             try stream.allocate(rows: points, columns: width), try stream.allocate(rows: points, columns: width)
