@@ -18,7 +18,25 @@ def inertia(x, c, batch=20_000):
     return float(total)
 
 
-def kmeans(record, n, d, k, iterations, pairs, algorithms, target, faiss_target=None):
+def library_of_faiss(avx512=False):
+    """faiss as it is installed, or with the AVX-512 kernels of its OpenBLAS: that of its wheel, version 0.3.15, takes
+    processors newer than itself for ones without AVX."""
+    if avx512:
+        os.environ["OPENBLAS_CORETYPE"] = "SkylakeX"  # read when the library is loaded
+    import faiss
+    os.environ.pop("OPENBLAS_CORETYPE", None)
+    faiss.omp_set_num_threads(THREADS)
+    return faiss
+
+
+def kernels_of_faiss():
+    """Its version, with the kernels that its OpenBLAS has taken."""
+    from threadpoolctl import threadpool_info
+    kernels = [x["architecture"] for x in threadpool_info() if "faiss" in x["filepath"] and x["user_api"] == "blas"]
+    return version("faiss-cpu") + (f" ({kernels[0]} kernels)" if kernels else "")
+
+
+def kmeans(record, n, d, k, iterations, pairs, algorithms, target, faiss_target=None, with_faiss=False, avx512=False):
     import numpy as np
     import sklearn.cluster
     from threadpoolctl import threadpool_limits
@@ -37,9 +55,9 @@ def kmeans(record, n, d, k, iterations, pairs, algorithms, target, faiss_target=
             return seconds / model.n_iter_
         return run
 
+    faiss = library_of_faiss(avx512) if with_faiss else None
+
     def faiss_run():
-        import faiss
-        faiss.omp_set_num_threads(THREADS)
         model = faiss.Kmeans(d, k, niter=iterations, max_points_per_centroid=n, min_points_per_centroid=1)
         begin = time.perf_counter()
         model.train(x, init_centroids=start)
@@ -47,16 +65,16 @@ def kmeans(record, n, d, k, iterations, pairs, algorithms, target, faiss_target=
         centers["faiss"] = model.centroids
         return seconds / iterations
 
-    bodies = [peer(a) for a in algorithms] + ([faiss_run] if faiss_target else [])
+    bodies = [peer(a) for a in algorithms] + ([faiss_run] if with_faiss else [])
     ours = Paced("kmeans", "--data", folder / "x.npy", "--initial-centers", folder / "init.npy", "--iterations",
                  iterations, devices=devices(), runs=pairs)
     results = in_turns(*bodies, ours.round, pairs=pairs)
-    names = algorithms + (["faiss"] if faiss_target else [])
+    names = algorithms + (["faiss"] if with_faiss else [])
     best = min(zip(algorithms, results), key=lambda pair: sorted(pair[1])[len(pair[1]) // 2])
     for name, seconds in zip(names, results):
         goal = faiss_target if name == "faiss" else target if name == best[0] else None
         record.speed(f"one iteration, {name}", ours.seconds["cpu"], seconds,
-                     version("faiss-cpu" if name == "faiss" else "scikit-learn"), target=goal)
+                     kernels_of_faiss() if name == "faiss" else version("scikit-learn"), target=goal)
     for device in ours.devices[1:]:
         record.speed("one iteration", ours.seconds[device], ours.seconds["cpu"], "our CPU device", target=1.0,
                      device=device)
@@ -70,7 +88,16 @@ def kmeans(record, n, d, k, iterations, pairs, algorithms, target, faiss_target=
 def kmeans_128(record):
     """Lloyd's iteration from the same centres, with the same number of iterations and no tolerance; seconds of a whole
     fit, the points in memory, shared out among its iterations."""
-    kmeans(record, 1_000_000, 128, 1024, 5, int(os.environ.get("APUS_COMPARE_PAIRS", "3")), ["lloyd"], 1.8, 4.0)
+    kmeans(record, 1_000_000, 128, 1024, 5, int(os.environ.get("APUS_COMPARE_PAIRS", "3")), ["lloyd"], 1.8, 4.0,
+           with_faiss=True)
+
+
+@case("kmeans-128-avx512", "Clustering", "K-means, the same, faiss with AVX-512 kernels")
+def kmeans_128_avx512(record):
+    """As before, but faiss is told to take its OpenBLAS's kernels for AVX-512 (`OPENBLAS_CORETYPE=SkylakeX`), which as
+    installed it does not find on this processor."""
+    kmeans(record, 1_000_000, 128, 1024, 5, int(os.environ.get("APUS_COMPARE_PAIRS", "3")), ["lloyd"], None,
+           with_faiss=True, avx512=True)
 
 
 @case("kmeans-4", "Clustering", "K-means, a million points, d = 4, k = 256")
@@ -128,14 +155,24 @@ def kmeans_streamed(record):
 
 
 @case("neighbors-exact", "Similarity", "Exact cosine neighbours among 500 thousand vectors, d = 128")
-def neighbors(record):
+def neighbors_exact(record):
     """Vectors of length 1; the index is built beforehand on both sides. 1,000 queries at once for the best 100, and one
     query at a time for the best 10."""
-    import faiss
+    neighbors(record, 4.0, 1.2)
+
+
+@case("neighbors-exact-avx512", "Similarity", "The same, faiss with AVX-512 kernels")
+def neighbors_exact_avx512(record):
+    """As before, but faiss is told to take its OpenBLAS's kernels for AVX-512 (`OPENBLAS_CORETYPE=SkylakeX`), which as
+    installed it does not find on this processor."""
+    neighbors(record, None, None, avx512=True)
+
+
+def neighbors(record, many_target, single_target, avx512=False):
     import numpy as np
+    faiss = library_of_faiss(avx512)
     folder = peer_dump("topk", "--n", 500_000, "--d", 128, "--k", 100)
     x, q = np.load(folder / "vectors.npy"), np.load(folder / "queries.npy")
-    faiss.omp_set_num_threads(THREADS)
     index = faiss.IndexFlatIP(128)
     index.add(x)
     answer = {}
@@ -150,13 +187,13 @@ def neighbors(record):
     many = Paced("neighbors", "--vectors-file", folder / "vectors.npy", "--queries-file", folder / "queries.npy",
                  "--count", 100, devices=["cpu"], runs=pairs)
     theirs = in_turns(timed(batch), many.round, pairs=pairs)[0]
-    record.speed("1,000 queries, best 100", many.seconds["cpu"], theirs, version("faiss-cpu"), target=4.0)
+    record.speed("1,000 queries, best 100", many.seconds["cpu"], theirs, kernels_of_faiss(), target=many_target)
     if not (folder / "vectors.index").exists():
         apus("index", "--vectors", folder / "vectors.npy", "--output", folder / "vectors.index")
     one = Paced("neighbors", "--index", folder / "vectors.index", "--queries-file", folder / "queries.npy",
                 "--count", 10, "--single", 20, devices=["cpu"], runs=pairs)
     theirs = in_turns(timed(single), one.round, pairs=pairs)[0]
-    record.speed("20 queries, one at a time, best 10", one.seconds["cpu"], theirs, version("faiss-cpu"), target=1.2)
+    record.speed("20 queries, one at a time, best 10", one.seconds["cpu"], theirs, kernels_of_faiss(), target=single_target)
     with tempfile.TemporaryDirectory() as scratch:
         apus("similar", "--vectors", folder / "vectors.npy", "--queries", folder / "queries.npy", "--count", 100,
              "--device", "cpu", "--quiet", "--output", f"{scratch}/found.npy")

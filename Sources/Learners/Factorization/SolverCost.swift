@@ -3,8 +3,9 @@ import Core
 /// The cost model by which `--solver auto` chooses.
 ///
 /// Floating-point operations of one iteration, each divided by the share of the machine's peak that the solver's inner
-/// loop reaches (measured; see docs/PERFORMANCE.md). An iteration counts as one, whichever solver does it: started from
-/// the solutions of the iteration before, all three come to the same loss in nearly the same number of them.
+/// loop reaches, and what an entry costs on either side besides them, in operations too (both measured; see
+/// docs/PERFORMANCE.md): with few factors that is most of the time. An iteration counts as one, whichever solver does it:
+/// started from the solutions of the iteration before, all three come to the same loss in nearly the same number of them.
 public enum SolverCost {
     /// Estimated cost of one iteration, in operations at peak rate.
     public static func cost(
@@ -18,13 +19,14 @@ public enum SolverCost {
         switch solver {
         case .exact:
             let work = exactOperations(byUser, d) + exactOperations(byItem, d)
-            return work / 0.5 + rotation / 0.9
+            return work / 0.5 + 2 * entries * 1600 + rotation / 0.9
         case .cg:
             let steps = Double(options.conjugateGradientSteps + 1)
-            return 8 * steps * entries * d / 0.25 + 2 * rotation / 0.9
+            return 8 * steps * entries * d / 0.25 + 2 * entries * steps * 300 + 2 * rotation / 0.9
         case .subspace:
             let block = min(Double(options.blockSize), d)
-            return (2 * entries * d * (block + 4) + rows * d * block * block / 3) / 0.3 + 2 * rotation / 0.9
+            let work = 2 * entries * d * (block + 4) + rows * d * block * block / 3
+            return work / 0.3 + 2 * entries * 2000 + 2 * rotation / 0.9
         case .auto:
             return cost(
                 cheapest(byUser: byUser, byItem: byItem, options: options), byUser: byUser, byItem: byItem,
