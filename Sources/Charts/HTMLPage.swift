@@ -16,6 +16,9 @@ public struct HTMLPage: Sendable {
 
     public mutating func paragraph(_ text: String) { body += "<p>\(Markup.escaped(text))</p>\n" }
 
+    /// Text whose lines and indentation mean something.
+    public mutating func preformatted(_ text: String) { body += "<pre>\(Markup.escaped(text))</pre>\n" }
+
     public mutating func list(_ items: [String]) {
         guard !items.isEmpty else { return }
         body += "<ul>\n" + items.map { "<li>\(Markup.escaped($0))</li>\n" }.joined() + "</ul>\n"
@@ -40,6 +43,9 @@ public struct HTMLPage: Sendable {
 
     /// A picture as an SVG document, scaled down where the window is narrow.
     public mutating func picture(_ svg: String) { body += "<figure>\(svg)</figure>\n" }
+
+    /// A picture in its own size, to be moved where the window is narrower: of a tree, whose words would become too small.
+    public mutating func widePicture(_ svg: String) { body += "<figure class=\"wide full\">\(svg)</figure>\n" }
 
     public mutating func picture(_ chart: Chart) { picture(chart.svg()) }
 
@@ -69,8 +75,10 @@ public struct HTMLPage: Sendable {
             td.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
             .wide { overflow-x: auto; } .row { display: flex; flex-wrap: wrap; gap: 0.5em; }
             figure { margin: 0.6em 0; } figure svg { max-width: 100%; height: auto; }
+            figure.full svg { max-width: none; } pre { background: #f6f6f6; padding: 0.8em; overflow-x: auto; }
             nav { font-size: 0.9em; color: #666; }
-            @media print { body { margin: 0; max-width: none; } figure { break-inside: avoid; } }
+            @media print { body { margin: 0; max-width: none; } figure { break-inside: avoid; } \
+            figure.full svg { max-width: 100%; } }
             </style>
             </head>
             <body>

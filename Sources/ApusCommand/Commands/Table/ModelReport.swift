@@ -276,6 +276,7 @@ struct ModelReport {
         let readable = important.filter {
             judged.data.table[$0].map { $0.type != .text && $0.type != .identifier } ?? false
         }
+        guard !readable.isEmpty else { return }
         page.section("Along single columns")
         page.paragraph(
             "The average prediction if all rows had the same value of a column, and their own of the others.")
@@ -336,7 +337,7 @@ struct ModelReport {
             ["column", "type"], model.pipeline.recipe.inputs.columns.map { [$0.name, $0.type.rawValue] })
         if let recipe = try? RecipeFile.text(model.pipeline.recipe.recipe) {
             page.heading("Recipe")
-            page.list(recipe.split(separator: "\n").map(String.init))
+            page.preformatted(recipe)
         }
     }
 }
@@ -353,7 +354,7 @@ extension HTMLPage {
     mutating func extend(_ pictures: [(heading: String, svg: String)]) {
         for (heading, svg) in pictures {
             self.heading(heading)
-            picture(svg)
+            widePicture(svg)
         }
     }
 }
