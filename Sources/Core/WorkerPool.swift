@@ -18,7 +18,7 @@ package final class WorkerPool: Sendable {
     /// - Parameter threadCount: at least 1; `threadCount - 1` threads are started.
     package init(threadCount: Int) {
         self.threadCount = max(threadCount, 1)
-        shared = Shared(workers: self.threadCount - 1)
+        shared = Shared()
         for worker in 1..<max(self.threadCount, 1) { shared.startThread(worker: worker) }
     }
 
@@ -62,15 +62,12 @@ package final class WorkerPool: Sendable {
         /// Rounds of giving the core away before a caller that waits for a long chunk sleeps in between.
         private static let yields = 200
 
-        /// Threads to be started.
-        private let workers: Int
-        /// Their numbers in the system, by worker, once they have begun; guarded by the mutex.
-        private var numbers: [Int: Int32] = [:]
+        /// The workers' numbers in the system, once they have begun; guarded by the mutex.
+        private var numbers: [Int32] = []
         /// The processor that they are kept away from; guarded by the mutex.
         private var apartFrom: Int32 = -1
 
-        init(workers: Int) {
-            self.workers = workers
+        init() {
             pthread_mutex_init(mutex, nil)
             pthread_cond_init(condition, nil)
         }
@@ -121,9 +118,7 @@ package final class WorkerPool: Sendable {
             let processor = apus_current_processor()
             guard processor != apartFrom else { return }
             apartFrom = processor
-            for (worker, number) in numbers {
-                _ = apus_bind_thread(number, Int32(worker - 1), Int32(workers), processor)
-            }
+            Processor.spread(threads: numbers, apartFrom: processor)
         }
 
         /// Takes one chunk and runs it; false when there is none.
@@ -170,7 +165,7 @@ package final class WorkerPool: Sendable {
             sigfillset(&signals)
             pthread_sigmask(SIG_SETMASK, &signals, nil)
             pthread_mutex_lock(mutex)
-            numbers[worker] = apus_thread_number()
+            numbers.append(apus_thread_number())
             apartFrom = -1
             pthread_mutex_unlock(mutex)
             var idle = 0

@@ -3,23 +3,18 @@
 `NAME.features` has the channels of a pixel beside each other, and pixels row by row; flattening keeps that order. Weights
 of convolutions are PyTorch's, channels x inputs x height x width.
 """
+import parity
 import tensor_file
 import torch
+from parity import GlobalMean, nn
 
 torch.set_num_threads(1)
 torch.manual_seed(2)
-nn = torch.nn
-ROWS = 24
 
 
 class Flatten(nn.Module):
     def forward(self, x):
         return x.permute(0, 2, 3, 1).flatten(1)
-
-
-class GlobalMean(nn.Module):
-    def forward(self, x):
-        return x.mean((2, 3))
 
 
 nets = {
@@ -32,34 +27,4 @@ nets = {
     "sequences": ((3, 1, 12), nn.Sequential(
         nn.Conv2d(3, 4, (1, 3), padding=(0, 1)), nn.SiLU(), nn.MaxPool2d((1, 3)), Flatten(), nn.Linear(16, 1)), "binary"),
 }
-optimizers = {
-    "sgd": (200, lambda p: torch.optim.SGD(p, lr=0.02, momentum=0.9)),
-    "adam": (20, lambda p: torch.optim.Adam(p, lr=0.01)),
-}
-tensors = {}
-for name, (shape, net, kind) in nets.items():
-    x = torch.randn(ROWS, *shape)
-    tensors[f"{name}.features"] = x.permute(0, 2, 3, 1).flatten(1)
-    if kind == "classes":
-        target = torch.randint(0, 3, (ROWS,))
-        tensors[f"{name}.labels"] = target.to(torch.int32)
-        loss = nn.CrossEntropyLoss()
-    else:
-        target = (torch.rand(ROWS, 1) < 0.5).float()
-        tensors[f"{name}.targets"] = target
-        loss = nn.BCEWithLogitsLoss()
-    start = {k: v.detach().clone() for k, v in net.state_dict().items()}
-    for key, value in start.items():
-        tensors[f"{name}.weights.{key}"] = value
-    for optimizer, (steps, make) in optimizers.items():
-        net.load_state_dict(start)
-        o = make(net.parameters())
-        losses = []
-        for _ in range(steps):
-            o.zero_grad()
-            value = loss(net(x), target)
-            losses.append(value.item())
-            value.backward()
-            o.step()
-        tensors[f"{name}.{optimizer}.losses"] = torch.tensor(losses, dtype=torch.float64)
-tensor_file.write("image-parity.safetensors", tensors)
+tensor_file.write("image-parity.safetensors", parity.train_pictures(nets))

@@ -4,6 +4,7 @@ For each network: `NAME.features`, `NAME.targets` or `NAME.labels`, the initial 
 `NAME.OPTIMIZER.losses`, the mean loss before each full-batch step (200 of SGD with momentum, 20 of the others). Run it in
 this folder, with torch installed; the file is small and in the repository.
 """
+import parity
 import tensor_file
 import torch
 
@@ -54,19 +55,6 @@ for name, (net, kind) in nets.items():
             one = nn.MSELoss() if kind == "squared" else nn.HuberLoss(delta=0.7)
             loss = lambda a, b, one=one, outputs=outputs: one(a, b) * outputs
         tensors[f"{name}.targets"] = target
-    start = {k: v.detach().clone() for k, v in net.state_dict().items()}
-    for key, value in start.items():
-        tensors[f"{name}.weights.{key}"] = value
-    for optimizer, (steps, make) in optimizers.items():
-        net.load_state_dict(start)
-        o = make(net.parameters())
-        losses = []
-        for _ in range(steps):
-            o.zero_grad()
-            value = loss(net(x), target)
-            losses.append(value.item())
-            value.backward()
-            o.step()
-        tensors[f"{name}.{optimizer}.losses"] = torch.tensor(losses, dtype=torch.float64)
+    parity.train(tensors, name, net, x, target, loss, optimizers)
 
 tensor_file.write("pytorch-parity.safetensors", tensors)

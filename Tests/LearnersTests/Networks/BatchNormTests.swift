@@ -27,58 +27,32 @@ import Testing
         ),
     ]
 
-    private static func fixture() -> String {
-        String(#filePath.dropLast("Networks/BatchNormTests.swift".count)) + "Fixtures/batch-norm-parity.safetensors"
-    }
-
     @Test("losses, running statistics and predictions agree with PyTorch", arguments: TestDevices.names)
     func parity(_ device: String) throws {
-        let file = try SafetensorsFile(path: Self.fixture())
+        let fixture = try ParityFixture("batch-norm-parity", classes: ["columns"])
         let stream = try TestDevices.stream(device)
-        for (name, input, layers) in Self.networks {
-            let architecture = NetworkArchitecture(input: input, layers: layers)
-            let weights = try NetworkWeights(
-                stateDict: Self.fixture(), architecture.resolved().parameters, prefix: "\(name).weights.")
-            let features = HostMatrix(
-                rows: 24, columns: input.rows * input.columns, elements: try file.floats("\(name).features").array)
-            let hasClasses = name == "columns"
-            let data =
-                hasClasses
-                ? NetworkData(features: features, labels: try file.int32s("\(name).labels").array)
-                : NetworkData(features: features, targets: try file.floats("\(name).targets").array)
-            for optimizer in [NetworkOptimizer.sgd, .adam] {
-                let expected = try file.doubles("\(name).\(optimizer.rawValue).losses").array
-                var options = NetworkTrainingOptions()
-                options.optimizer = optimizer
-                options.learningRate = optimizer == .sgd ? 0.02 : 0.01
-                options.epochs = expected.count
-                options.batchSize = 24
-                let result = try NetworkTrainer(
-                    architecture, objective: hasClasses ? .classes : .binary, options: options, weights: weights,
-                    stream: stream
-                ).train(data)
-                for (step, (actual, wanted)) in zip(result.history.losses, expected).enumerated() {
-                    guard abs(actual - wanted) > 1e-4 * abs(wanted) else { continue }
-                    Issue.record("\(name), \(optimizer): step \(step) has loss \(actual), PyTorch \(wanted)")
-                    break
+        for network in Self.networks {
+            try fixture.expectLosses(network, below: 0.97, stream: stream) { optimizer, architecture, weights in
+                guard optimizer == .sgd else { return }
+                try expectStatistics(fixture.file, network.name, weights)
+                let outputs = try NetworkRunner(architecture, weights: weights, stream: stream)
+                    .outputs(fixture.features(network))
+                for (a, b) in zip(outputs.storage.array, try fixture.file.floats("\(network.name).sgd.outputs").array) {
+                    #expect(abs(a - b) <= 2e-3 * max(abs(b), 0.1), "\(network.name): \(a), PyTorch \(b)")
                 }
-                #expect(expected.last! < 0.97 * expected.first!, "\(name), \(optimizer)")
-                guard optimizer == .sgd else { continue }
-                for description in result.weights.descriptions where description.role == .statistic {
-                    let own = try #require(result.weights[description.name])
-                    let key = "\(name).sgd.weights.\(description.name)"
-                    let wanted =
-                        description.shape.isEmpty
-                        ? [Float(try file.int64s(key, shape: [])[0])] : try file.floats(key).array
-                    for (a, b) in zip(own.array, wanted) {
-                        #expect(abs(a - b) <= 1e-3 * max(abs(b), 0.1), "\(description.name)")
-                    }
-                }
-                let outputs = try NetworkRunner(architecture, weights: result.weights, stream: stream)
-                    .outputs(features)
-                for (a, b) in zip(outputs.storage.array, try file.floats("\(name).sgd.outputs").array) {
-                    #expect(abs(a - b) <= 2e-3 * max(abs(b), 0.1), "\(name): \(a), PyTorch \(b)")
-                }
+            }
+        }
+    }
+
+    private func expectStatistics(_ file: SafetensorsFile, _ name: String, _ weights: NetworkWeights) throws {
+        for description in weights.descriptions where description.role == .statistic {
+            let own = try #require(weights[description.name])
+            let key = "\(name).sgd.weights.\(description.name)"
+            let wanted =
+                description.shape.isEmpty
+                ? [Float(try file.int64s(key, shape: [])[0])] : try file.floats(key).array
+            for (a, b) in zip(own.array, wanted) {
+                #expect(abs(a - b) <= 1e-3 * max(abs(b), 0.1), "\(description.name)")
             }
         }
     }

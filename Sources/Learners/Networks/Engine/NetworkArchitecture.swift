@@ -171,5 +171,5 @@ public struct ResolvedNetwork: Sendable {
     public var parameters: [ParameterDescription] { layers.flatMap(\.allParameters) }
 
     /// Number of parameters that are trained.
-    public var parameterCount: Int { parameters.reduce(0) { $0 + ($1.role == .statistic ? 0 : $1.count) } }
+    public var parameterCount: Int { parameters.trainedCount }
 }

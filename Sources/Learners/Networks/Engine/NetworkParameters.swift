@@ -46,6 +46,11 @@ public struct ParameterDescription: Codable, Sendable, Equatable {
     public var columns: Int { count / max(rows, 1) }
 }
 
+extension [ParameterDescription] {
+    /// Number of elements that are trained: all but the statistics.
+    var trainedCount: Int { reduce(0) { $0 + ($1.role == .statistic ? 0 : $1.count) } }
+}
+
 /// The parameters of a network as values of the host, in the order of the network.
 public struct NetworkWeights: Sendable {
     public let descriptions: [ParameterDescription]

@@ -18,7 +18,7 @@ public struct ResolvedLayer: Sendable {
     /// Its own parameters and those of the layers inside of it.
     public var allParameters: [ParameterDescription] { parameters + inner.flatMap(\.allParameters) }
     /// Number of its own parameters that are trained.
-    public var parameterCount: Int { parameters.reduce(0) { $0 + ($1.role == .statistic ? 0 : $1.count) } }
+    public var parameterCount: Int { parameters.trainedCount }
     /// All layers inside of it.
     public var inner: [ResolvedLayer] { children + branches.flatMap { $0 } }
 
