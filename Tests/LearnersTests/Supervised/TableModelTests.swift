@@ -49,6 +49,25 @@ import Testing
         }
     }
 
+    @Test func aMillionCategoriesAreOneOther() throws {
+        let rows = 1_000_000
+        let random = Philox(seed: 3, stream: 1)
+        let calls = (0..<rows).map { Double(random.integer(UInt64(2 * $0), below: 8)) }
+        let table = try Table([
+            Column("code", categories: (0..<rows).map { "code\($0)" }), Column("calls", .number(calls)),
+            Column(
+                "left",
+                categories: (0..<rows).map { random.uniform64(UInt64(2 * $0 + 1)) * 8 < calls[$0] ? "yes" : "no" }),
+        ])
+        let target = try SupervisedTables.supervised(table)
+        for learner in [LogisticRegression(), SupportVectorMachine(), GradientBoosting()] as [any SupervisedLearner] {
+            let result = try TableTraining.train(
+                target, options: TableTrainingOptions(pipeline: TablePipeline(learner: learner)), context: cpuContext())
+            // The best there is: the rate of leaving is known by the calls alone.
+            #expect(abs(try #require(result.evaluation?.metric("roc_auc")) - 0.833) < 0.005)
+        }
+    }
+
     @Test func theHeldOutRowsAreFoundAgain() throws {
         let result = try trained(LogisticRegression())
         let data = try result.model.supervised(try SupervisedTables.churn())

@@ -91,11 +91,13 @@ struct TreeEnsemble: Sendable {
     /// The threshold of a numeric node.
     func threshold(_ node: Int) -> Float { TreeKeys.value(nodes[node].threshold &- nodes[node].bias) }
 
-    /// The bins that go left at a categorical node.
-    func leftBins(_ node: Int) -> [Bool] {
-        let first = 4 * Int(nodes[node].threshold)
-        return (0..<256).map { sets[first + $0 / 64] >> UInt64($0 % 64) & 1 == 1 }
+    /// Whether a bin goes left at a categorical node.
+    func isLeftBin(_ bin: Int, _ node: Int) -> Bool {
+        sets[4 * Int(nodes[node].threshold) + bin / 64] >> UInt64(bin % 64) & 1 == 1
     }
+
+    /// The bins that go left at a categorical node.
+    func leftBins(_ node: Int) -> [Bool] { (0..<256).map { isLeftBin($0, node) } }
 
     /// The numbers of a leaf.
     func value(ofLeaf node: Int) -> ArraySlice<Float> {

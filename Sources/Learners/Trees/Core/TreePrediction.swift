@@ -109,7 +109,7 @@ extension TreeEnsemble {
     func goesLeft(_ value: Float, at node: Int) -> Bool {
         if case .category(let levels) = kinds[feature(node)] {
             guard value >= 0, value < Float(levels) else { return missingGoesLeft(node) }
-            return leftBins(node)[Int(categories[feature(node)][Int(value)])]
+            return isLeftBin(Int(categories[feature(node)][Int(value)]), node)
         }
         return value.isNaN ? missingGoesLeft(node) : value <= threshold(node)
     }

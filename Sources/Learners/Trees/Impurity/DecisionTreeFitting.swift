@@ -105,11 +105,15 @@ extension AveragedTrees {
             }
             guard !training.isEmpty else { continue }
             let tree = try grow(fold, training.sorted())
-            for (index, alpha) in candidates.enumerated() {
-                let trees = assemble(tree.pruned(alpha: alpha))
-                for row in held {
-                    let weight = Double(data.weights?[row] ?? 1)
-                    errors[index] += weight * trees.squaredError(ofRow: row, data)
+            let (ensemble, costs) = (assemble(tree.tree).ensemble, tree.leafCosts())
+            for row in held {
+                let weight = Double(data.weights?[row] ?? 1)
+                let path = ensemble.path(ofRow: row, in: data.features, tree: 0)
+                // The dearer a leaf, the nearer to the root a row's path ends.
+                var place = 0
+                for (index, alpha) in candidates.enumerated().reversed() {
+                    while place < path.count - 1, costs[path[place]] > alpha { place += 1 }
+                    errors[index] += weight * data.squaredError(tree.values(ofNode: path[place]), row: row)
                 }
             }
         }
@@ -117,23 +121,21 @@ extension AveragedTrees {
         for index in candidates.indices where errors[index] <= errors[best] * (1 + 1e-9) { best = index }
         return candidates[best]
     }
-
-    /// Squared error of the number, or of the classes' probabilities (Brier).
-    private func squaredError(ofRow row: Int, _ data: TreeData) -> Double {
-        let leaf = ensemble.path(ofRow: row, in: data.features, tree: 0).last!
-        let values = ensemble.value(ofLeaf: leaf), target = data.target[row]
-        guard data.classes > 2 else {
-            let difference = Double(values[values.startIndex] - target)
-            return difference * difference
-        }
-        return values.enumerated().reduce(0) { sum, next in
-            let difference = Double(next.element) - (next.offset == Int(target) ? 1 : 0)
-            return sum + difference * difference
-        }
-    }
 }
 
 extension TreeData {
+    /// Squared error of a leaf's number, or of its classes' probabilities (Brier), for a row.
+    fileprivate func squaredError(_ values: ArraySlice<Float>, row: Int) -> Double {
+        guard classes > 2 else {
+            let difference = Double(values[values.startIndex] - target[row])
+            return difference * difference
+        }
+        return values.enumerated().reduce(0) { sum, next in
+            let difference = Double(next.element) - (next.offset == Int(target[row]) ? 1 : 0)
+            return sum + difference * difference
+        }
+    }
+
     /// Rows with a weight above 0.
     var weightedRows: [UInt32] {
         guard let weights else { return (0..<UInt32(rows)).map { $0 } }

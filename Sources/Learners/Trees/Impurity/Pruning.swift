@@ -6,13 +6,18 @@ struct PrunableTree {
     /// Impurity times weight of every node.
     var risks: [Double]
     /// Values of every node, `width` numbers each, inner nodes too.
-    var values: [[Float]]
+    var values: [Float]
+    private let width: Int
 
     init(_ tree: GrownTree, grower: ImpurityGrower) {
         self.tree = tree
         risks = grower.risks
-        values = tree.nodes.indices.map { grower.values(ofNode: $0) }
+        values = tree.nodes.indices.flatMap { grower.values(ofNode: $0) }
+        width = values.count / tree.nodes.count
     }
+
+    /// Values of a node.
+    func values(ofNode node: Int) -> ArraySlice<Float> { values[node * width..<(node + 1) * width] }
 
     /// A step of the pruning: from this much cost of a leaf on, the node is better as a leaf.
     struct Step {
@@ -69,10 +74,17 @@ struct PrunableTree {
         return steps
     }
 
+    /// For every inner node what a leaf must cost for the node to be a leaf of the smallest subtree of least cost;
+    /// infinity where a node above becomes one first.
+    func leafCosts() -> [Double] {
+        var costs = [Double](repeating: .infinity, count: tree.nodes.count)
+        for step in pruningPath() { costs[step.node] = step.alpha }
+        return costs
+    }
+
     /// The smallest subtree among those of least cost, when every leaf costs `alpha`.
     func pruned(alpha: Double) -> GrownTree {
-        var isLeaf = [Bool](repeating: false, count: tree.nodes.count)
-        for step in pruningPath() where step.alpha <= alpha { isLeaf[step.node] = true }
+        let costs = leafCosts()
         var result = GrownTree()
         var origin = [0]
         result.nodes = [tree.nodes[0]]
@@ -80,7 +92,7 @@ struct PrunableTree {
         while index < result.nodes.count {
             let source = origin[index]
             var node = tree.nodes[source]
-            if node.feature >= 0 && !isLeaf[source] {
+            if node.feature >= 0 && costs[source] > alpha {
                 if node.set >= 0 {
                     result.sets.append(tree.sets[Int(node.set)])
                     node.set = Int32(result.sets.count - 1)
@@ -90,9 +102,8 @@ struct PrunableTree {
                 result.nodes += [tree.nodes[left], tree.nodes[left + 1]]
                 origin += [left, left + 1]
             } else {
-                let width = values[source].count
                 node = GrownNode(cover: node.cover, value: Int32(result.values.count / width))
-                result.values += values[source]
+                result.values += values(ofNode: source)
             }
             result.nodes[index] = node
             index += 1
