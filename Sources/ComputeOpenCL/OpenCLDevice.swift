@@ -9,6 +9,9 @@ public struct OpenCLDeviceOptions: Sendable {
     public var memoryLimitBytes: Int?
     /// Copies where the device could use the host's memory as it is, to test what devices do that can't.
     public var copiesHostMemory = false
+    /// Fills memory with NaN whenever it is handed out, so that a kernel that reads what nobody wrote gives a wrong result:
+    /// for tests.
+    public var poisonsMemory = false
     /// Forces the kernels written for another class of device, to test them; nil for the device's own class.
     public var kernelClass: DeviceClass?
     /// Sizes that kernels are compiled and launched with; nil for those of ``KernelTuningTable``.
@@ -21,9 +24,10 @@ public struct OpenCLDeviceOptions: Sendable {
     public init(
         threads: Int? = nil, memoryLimitBytes: Int? = nil, kernelClass: DeviceClass? = nil,
         programFolder: String? = nil, tuning: KernelTuning? = nil, tensorUnits: TensorUnits = .detected,
-        copiesHostMemory: Bool = false
+        copiesHostMemory: Bool = false, poisonsMemory: Bool = false
     ) {
         self.copiesHostMemory = copiesHostMemory
+        self.poisonsMemory = poisonsMemory
         self.tensorUnits = tensorUnits
         self.tuning = tuning
         self.programFolder = programFolder
@@ -116,6 +120,7 @@ final class OpenCLContext: @unchecked Sendable {
     let tuning: KernelTuning
     let isNVIDIA: Bool
     let sharesHostMemory: Bool
+    let poisonsMemory: Bool
     let tensorUnits: TensorUnits
     let tensorProbe = TensorUnitProbe()
     let byteProbe = ByteProductProbe()
@@ -133,6 +138,7 @@ final class OpenCLContext: @unchecked Sendable {
         self.limits = description.limits
         self.kernelClass = options.kernelClass ?? description.identity.deviceClass
         self.sharesHostMemory = description.limits.sharesHostMemory && !options.copiesHostMemory
+        self.poisonsMemory = options.poisonsMemory
         self.isNVIDIA = description.identity.vendor.lowercased().contains("nvidia")
         self.isPoCL = description.programKey.lowercased().contains("pocl")
         self.isOclgrind = description.programKey.lowercased().contains("oclgrind")

@@ -65,6 +65,7 @@ final class MemoryLedger: Sendable {
 /// again at once, because whatever uses it next comes later in the same queue.
 final class BufferPool: Sendable {
     let context: OpenCLContext
+    private let queue: OpenCLHandle
     private let state = Mutex(State())
 
     private struct State {
@@ -72,8 +73,9 @@ final class BufferPool: Sendable {
         var isOpen = true
     }
 
-    init(context: OpenCLContext) {
+    init(context: OpenCLContext, queue: cl_command_queue) {
         self.context = context
+        self.queue = OpenCLHandle(pointer: queue)
         context.ledger.register(self)
     }
 
@@ -88,6 +90,18 @@ final class BufferPool: Sendable {
     }
 
     func allocate(byteCount: Int) throws(ComputeError) -> OpenCLStorage {
+        let storage = try take(byteCount)
+        if context.poisonsMemory {
+            var pattern = UInt32.max
+            try checkOpenCL(
+                clEnqueueFillBuffer(
+                    queue.pointer, storage.buffer, &pattern, 4, 0, storage.byteCount / 4 * 4, 0, nil, nil),
+                device: context.name, "poison memory")
+        }
+        return storage
+    }
+
+    private func take(_ byteCount: Int) throws(ComputeError) -> OpenCLStorage {
         let ledger = context.ledger
         guard byteCount <= ledger.largestAllocationBytes else {
             throw ledger.outOfMemory(requestedBytes: byteCount)

@@ -36,7 +36,6 @@ final class OpenCLStreamBackend: StreamBackend {
 
     init(context: OpenCLContext) throws(ComputeError) {
         self.context = context
-        self.pool = BufferPool(context: context)
         var code: cl_int = CL_SUCCESS
         guard let queue = clCreateCommandQueue(context.context, context.device, 0, &code), code == CL_SUCCESS else {
             throw openCLError(code, device: context.name, operation: "create a queue")
@@ -48,6 +47,7 @@ final class OpenCLStreamBackend: StreamBackend {
             throw openCLError(code, device: context.name, operation: "create a queue")
         }
         self.queue = queue
+        self.pool = BufferPool(context: context, queue: queue)
         self.profilingQueue = second
     }
 

@@ -14,15 +14,19 @@ public struct DeviceOptions: Sendable {
     public var heedsCertificates: Bool
     /// Copies to OpenCL devices that could use the host's memory as it is, to test what devices do that can't.
     public var copiesHostMemory: Bool
+    /// Fills the memory of OpenCL devices with NaN whenever it is handed out, to test that no kernel reads what nobody wrote.
+    public var poisonsMemory: Bool
     /// Sizes that kernels are compiled and launched with; nil for what `apus tune-kernels` has found for the device, or
     /// else the table's.
     public var tuning: KernelTuning?
 
     public init(
         threads: Int? = nil, memoryLimitBytes: Int? = nil, kernelClass: DeviceClass? = nil,
-        heedsCertificates: Bool = true, tuning: KernelTuning? = nil, copiesHostMemory: Bool = false
+        heedsCertificates: Bool = true, tuning: KernelTuning? = nil, copiesHostMemory: Bool = false,
+        poisonsMemory: Bool = false
     ) {
         self.copiesHostMemory = copiesHostMemory
+        self.poisonsMemory = poisonsMemory
         self.tuning = tuning
         self.threads = threads
         self.memoryLimitBytes = memoryLimitBytes
@@ -192,7 +196,7 @@ public enum Devices {
             options: OpenCLDeviceOptions(
                 threads: options.threads ?? CPUDevice.availableCores, memoryLimitBytes: options.memoryLimitBytes,
                 kernelClass: options.kernelClass, tuning: options.tuning ?? tuning(description, options),
-                copiesHostMemory: options.copiesHostMemory),
+                copiesHostMemory: options.copiesHostMemory, poisonsMemory: options.poisonsMemory),
             denseSolver: cpu(DeviceOptions(threads: 1, heedsCertificates: false)).denseSolver,
             unsupportedOperations: certificate?.unsupportedOperations ?? [:])
     }

@@ -36,6 +36,17 @@ import Testing
         #expect(throws: ComputeError.self) { try Support.open(OpenCLDeviceOptions(threads: 0)) }
     }
 
+    /// What the conformance suite relies on to find reads of memory that nobody wrote: fresh memory and reused memory alike.
+    @Test func poisonedMemoryIsNotANumber() throws {
+        let stream = try Support.open(OpenCLDeviceOptions(poisonsMemory: true)).makeStream()
+        for _ in 0..<3 {
+            let matrix = try stream.allocate(rows: 40, columns: 30)
+            #expect(try stream.download(matrix).storage.array.allSatisfy(\.isNaN))
+            try stream.fill(matrix, with: 1)
+            #expect(try stream.download(matrix).storage.array.allSatisfy { $0 == 1 })
+        }
+    }
+
     @Test func wrappedMemoryIsTheSameMemory() throws {
         let device = try Support.open()
         let stream = try device.makeStream()

@@ -68,6 +68,20 @@ import Testing
         }
     }
 
+    @Test func thePositiveClassIsFoundWhateverItsCase() throws {
+        func positive(_ wanted: String, _ values: [String]) throws -> String? {
+            let table = try Table([
+                Column("calls", .number([1, 2, 3, 4])), Column("left", categories: values.map { $0 }),
+            ])
+            return try SupervisedTable(
+                table, roles: TableRoles(target: "left", positive: wanted), kinds: [.binary, .multiclass]
+            ).task.labels.last
+        }
+        #expect(try positive("TRUE", ["true", "false", "true", "false"]) == "true")
+        #expect(try positive("Yes", ["yes", "Yes", "no", "no"]) == "Yes")
+        #expect(throws: DataError.self) { try positive("YES", ["yes", "Yes", "no", "no"]) }
+    }
+
     @Test func theHeldOutRowsAreFoundAgain() throws {
         let result = try trained(LogisticRegression())
         let data = try result.model.supervised(try SupervisedTables.churn())

@@ -75,6 +75,14 @@ struct TargetReader {
         return values
     }
 
+    /// The label that is meant: the very same, or else the only one that differs by its case (a file's `TRUE` is read as a
+    /// Boolean, `true`).
+    private static func label(_ wanted: String, among labels: [String]) -> String? {
+        if labels.contains(wanted) { return wanted }
+        let alike = labels.filter { $0.lowercased() == wanted.lowercased() }
+        return alike.count == 1 ? alike[0] : nil
+    }
+
     private func classes() throws -> (SupervisedTask, [Double]) {
         guard kinds.contains(.binary) || kinds.contains(.multiclass) else {
             throw DataError(
@@ -90,10 +98,10 @@ struct TargetReader {
         } else {
             labels.sort()
         }
-        if let positive = roles.positive {
-            guard labels.contains(positive) else {
+        if let wanted = roles.positive {
+            guard let positive = Self.label(wanted, among: labels) else {
                 throw DataError(
-                    "no row has the value `\(positive)`; there are "
+                    "no row has the value `\(wanted)`; there are "
                         + labels.prefix(10).map { "`\($0)`" }.joined(separator: ", "), column: column.name)
             }
             let task: SupervisedTask =
