@@ -61,6 +61,18 @@ import Testing
         #expect(throws: DataError.self) { try table.grouped(by: ["g"], [Aggregate(.sum, of: "w")]) }
     }
 
+    @Test func valuesOfAGroupBecomeAList() throws {
+        let table = try Table([
+            Column("g", categories: ["x", "y", "x", "x", "y"]), Column("t", .number([3, 1, 1, 2, .nan])),
+            Column("e", categories: ["buy now", "a", "look", nil, "b"]),
+        ])
+        let lists = try table.grouped(
+            by: ["g"], [Aggregate(.list, of: "e"), Aggregate(.list, of: "e", by: "t", name: "timed")])
+        #expect(cells(lists)[0].suffix(2) == ["buy_now look", "look buy_now"])
+        #expect(cells(lists)[1].suffix(2) == ["a b", "b a"])
+        #expect(throws: DataError.self) { try table.grouped(by: ["g"], [Aggregate(.list, of: "e", by: "when")]) }
+    }
+
     @Test func ordersAndRepetitions() throws {
         let people = try people()
         let sorted = try people.sorted(by: [SortKey("city"), SortKey("age", descending: true)])

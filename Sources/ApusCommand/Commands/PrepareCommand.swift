@@ -53,7 +53,7 @@ struct PrepareCommand: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "With --group-by: count, or sum, mean, median, min, max, std, distinct, first, last of a column: total=sum(price). Repeat for several.",
+            "With --group-by: count, or sum, mean, median, min, max, std, distinct, first, last of a column: total=sum(price); or all of its values in the order of another: history=list(event by time). Repeat for several.",
             valueName: "name=function(column)"))
     var aggregate: [String] = []
 
@@ -281,7 +281,7 @@ struct PrepareCommand: ParsableCommand {
         return table
     }
 
-    /// `total=sum(price)`, `sum(price)` or `count`.
+    /// `total=sum(price)`, `sum(price)`, `list(event by time)` or `count`.
     static func aggregate(_ text: String) throws -> Aggregate {
         let (name, call) = ColumnList.assignment(text)
         let parts = call.split(separator: "(", maxSplits: 1).map(String.init)
@@ -292,7 +292,14 @@ struct PrepareCommand: ParsableCommand {
                 "--aggregate expects count or FUNCTION(COLUMN) with one of \(AggregateFunction.allCases.map(\.rawValue).joined(separator: ", ")), not `\(text)`"
             )
         }
-        return Aggregate(function, of: parts.count == 1 ? nil : String(parts[1].dropLast()), name: name)
+        guard parts.count == 2 else { return Aggregate(function, name: name) }
+        var column = String(parts[1].dropLast())
+        var order: String?
+        if function == .list, let by = column.range(of: " by ") {
+            order = String(column[by.upperBound...])
+            column = String(column[..<by.lowerBound])
+        }
+        return Aggregate(function, of: column, by: order, name: name)
     }
 }
 

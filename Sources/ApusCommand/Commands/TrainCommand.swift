@@ -10,6 +10,7 @@ struct TrainCommand: ParsableCommand {
             TrainSequenceCommand.self,
             TrainLinearCommand.self, TrainLogisticCommand.self, TrainSVMCommand.self,
             TrainNaiveBayesCommand.self, TrainNeighboursCommand.self, TrainNetCommand.self, TrainWideDeepCommand.self,
+            TrainRNNCommand.self,
             TrainCNNCommand.self,
             TrainKMeansCommand.self,
             TrainDensityCommand.self,

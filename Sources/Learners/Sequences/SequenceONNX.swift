@@ -25,6 +25,23 @@ extension NetworkONNX {
         }
     }
 
+    /// The row of the last event: rows times 1 there and 0 elsewhere, added up.
+    mutating func lastStep(_ layer: ResolvedLayer, _ input: String) -> String {
+        let (length, columns) = (layer.input.rows, layer.input.columns)
+        let rows = node("Reshape", [input, integers([-1, length, columns], shape: [3])])
+        guard let events else {
+            return node("Gather", [rows, integers([length - 1], shape: [])], [("axis", 1)])
+        }
+        let present = node(
+            "Cast", [node("GreaterOrEqual", [events, integers([0], shape: [])])], [("to", Self.integerType)])
+        let count = node("ReduceSum", [present, integers([1], shape: [1])], [("keepdims", 1)])
+        let places = integers(Array(1...length), shape: [1, length])
+        let last = node("Cast", [node("Equal", [count, places])], [("to", Self.floatType)])
+        let chosen = node("Mul", [rows, node("Unsqueeze", [last, integers([2], shape: [1])])])
+        self.events = nil
+        return node("ReduceSum", [chosen, integers([1], shape: [1])], [("keepdims", 0)])
+    }
+
     private mutating func dense(_ input: String, _ weight: String, _ bias: String) -> String {
         node("Gemm", [input, parameter(weight), parameter(bias)], [("transB", 1)])
     }
@@ -54,6 +71,12 @@ extension NetworkONNX {
                 mask, shape: [length, length],
                 (0..<length * length).map { $0 % length > $0 / length ? -1e30 : 0 })
             scores = node("Add", [scores, mask])
+        }
+        if let events {
+            // What comes behind the last event is seen by none.
+            let seen = node("GreaterOrEqual", [events, integers([0], shape: [])])
+            let hidden = node("Where", [seen, constant(0), constant(-1e30)])
+            scores = node("Add", [scores, node("Unsqueeze", [hidden, integers([1, 2], shape: [2])])])
         }
         let mixed = node("MatMul", [node("Softmax", [scores], [("axis", -1)]), values])
         let rows = node(

@@ -7,6 +7,9 @@ public struct FeatureDescription: Sendable, Codable, Equatable {
         case number
         /// The position of a level, counted from 0; NaN when it is missing or was not seen in training.
         case category(levels: [String])
+        /// The number of the event at a step of a sequence, from 0 to below `count`; NaN behind the last. The steps of a
+        /// sequence are beside each other and have one source.
+        case event(count: Int)
     }
 
     /// Name of the feature, such as `age` or `job=student`.

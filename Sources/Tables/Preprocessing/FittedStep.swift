@@ -17,6 +17,7 @@ enum FittedStep: Sendable, Codable, Equatable {
     case target(column: String, levels: [String], encoding: TargetEncoding)
     case dates(column: String, parts: [DatePart])
     case text(column: String, words: TextVocabulary)
+    case sequence(column: String, events: EventVocabulary)
     /// Codes by the levels of training.
     case levels(column: String, levels: [String])
 
@@ -26,7 +27,7 @@ enum FittedStep: Sendable, Codable, Equatable {
         case .fill(let column, _, _), .clip(let column, _, _), .scale(let column, _, _): column
         case .bin(let column, _), .oneHot(let column, _, _), .ordinal(let column, _): column
         case .group(let column, _, _), .target(let column, _, _): column
-        case .bucket(let column, _): column
+        case .bucket(let column, _), .sequence(let column, _): column
         case .hash(let column, _), .dates(let column, _), .text(let column, _), .levels(let column, _): column
         }
     }
@@ -79,6 +80,8 @@ enum FittedStep: Sendable, Codable, Equatable {
         case .text(_, let words):
             table.replace(
                 place, with: [.sparse(words.matrix(column), names: words.names(name), source: source)])
+        case .sequence(_, let events):
+            table.replace(place, with: [.sequence(codes: events.codes(column), events, name: name, source: source)])
         case .levels(_, let levels):
             put([Column(name, .category(codes: CategorySteps.codes(column, levels), levels: levels))])
         }

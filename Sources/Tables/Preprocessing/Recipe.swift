@@ -44,6 +44,16 @@ public struct Recipe: Sendable, Codable, Equatable {
                 + [.rare(.categories, minimumShare: 0, minimumCount: minimumCount)])
     }
 
+    /// For networks that read sequences: the events of the columns named, and the rest as ``coded(texts:minimumCount:buckets:)``
+    /// has it.
+    public static func sequences(
+        _ columns: [String], length: Int, minimumCount: Int, separator: String
+    ) -> Recipe {
+        Recipe(
+            [.sequence(.named(columns), length: length, minimumCount: minimumCount, separator: separator)]
+                + coded(minimumCount: minimumCount).steps)
+    }
+
     /// For naive Bayes on text: counts of words, and nothing scaled.
     public static func counts(texts: [String]) -> Recipe {
         Recipe([

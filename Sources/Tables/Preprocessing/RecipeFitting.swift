@@ -36,6 +36,7 @@ final class RecipeFitting {
         case .oneHot(let columns, _), .ordinal(let columns, _): selection = columns
         case .hash(let columns, _), .bucket(let columns, _): selection = columns
         case .target(let columns, _, _), .dates(let columns, _), .text(let columns, _, _, _, _, _): selection = columns
+        case .sequence(let columns, _, _, _): selection = columns
         }
         let all = table.columns
         switch selection {
@@ -138,6 +139,16 @@ final class RecipeFitting {
                         column, limit: vocabulary, hashed: hashed, weights: weights, minimumTexts: minimum,
                         longestNgram: ngrams))
             ]
+        case .sequence(_, let length, let minimumCount, let separator):
+            let events = try EventVocabulary(
+                column, length: length, minimumCount: minimumCount, separator: separator)
+            let longer = events.longer(column)
+            if longer > 0 {
+                notes.append(
+                    "\(longer) of \(column.count) sequences of '\(name)' are longer than \(length) events; the newest are read"
+                )
+            }
+            return [.sequence(column: name, events: events)]
         }
     }
 

@@ -127,18 +127,21 @@ public enum RecipeStep: Sendable, Equatable {
     case text(
         ColumnSelection, vocabulary: Int = 20_000, hashed: Int = 0, weights: TextWeights = .tfidf,
         minimumTexts: Int = 2, longestNgram: Int = 1)
+    /// Texts that list events, the oldest first, to the numbers of the newest `length` of them, for networks that read
+    /// sequences. Unseen events, and those seen less than `minimumCount` times, share a number.
+    case sequence(ColumnSelection, length: Int = 50, minimumCount: Int = 2, separator: String = " ")
 }
 
 extension RecipeStep: Codable {
     private enum Name: String, CodingKey, CaseIterable {
-        case drop, impute, clip, scale, log, bin, rare, hash, target, dates, text
+        case drop, impute, clip, scale, log, bin, rare, hash, target, dates, text, sequence
         case ordinal, bucket
         case oneHot = "one-hot"
     }
 
     private enum Key: String, CodingKey {
         case columns, with, value, indicator, low, high, quantiles, bins, by, limit, order, buckets, smoothing, folds
-        case parts, vocabulary, hashed, weights, ngrams
+        case parts, vocabulary, hashed, weights, ngrams, length, separator
         case minimumShare = "minimum-share"
         case minimumCount = "minimum-count"
         case minimumTexts = "minimum-texts"
@@ -205,6 +208,10 @@ extension RecipeStep: Codable {
                 try columns(.texts), vocabulary: try get(.vocabulary, 20_000), hashed: try get(.hashed, 0),
                 weights: try get(.weights, TextWeights.tfidf), minimumTexts: try get(.minimumTexts, 2),
                 longestNgram: try get(.ngrams, 1))
+        case .sequence:
+            self = .sequence(
+                try columns(.texts), length: try get(.length, 50), minimumCount: try get(.minimumCount, 2),
+                separator: try get(.separator, " "))
         }
     }
 
@@ -268,6 +275,11 @@ extension RecipeStep: Codable {
             }
             try own.encode(weights, forKey: .weights)
             if ngrams > 1 { try own.encode(ngrams, forKey: .ngrams) }
+        case .sequence(let columns, let length, let minimumCount, let separator):
+            var own = try put(.sequence, columns)
+            try own.encode(length, forKey: .length)
+            try own.encode(minimumCount, forKey: .minimumCount)
+            try own.encode(separator, forKey: .separator)
         }
     }
 }

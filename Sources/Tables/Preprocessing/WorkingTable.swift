@@ -7,6 +7,8 @@ struct WorkingTable {
         /// One column of 0 and 1 for each name; a row has a 1 at its code, none at −1.
         case indicators(codes: [Int32], names: [String], source: String)
         case sparse(HostSparseMatrix, names: [String], source: String)
+        /// The numbers of events, as many a row as steps are read.
+        case sequence(codes: [Int32], EventVocabulary, name: String, source: String)
     }
 
     let rows: Int
@@ -57,6 +59,10 @@ struct WorkingTable {
             case .indicators(_, let names, let source), .sparse(_, let names, let source):
                 encoded += names.count
                 result += names.map { FeatureDescription(name: $0, source: source) }
+            case .sequence(_, let events, let name, let source):
+                result += events.names(name).map {
+                    FeatureDescription(name: $0, kind: .event(count: events.count), source: source)
+                }
             }
         }
         return (result, encoded > WorkingTable.denseLimit)
@@ -85,6 +91,18 @@ struct WorkingTable {
             case .sparse(let matrix, let names, _):
                 parts.append((width, matrix))
                 width += names.count
+            case .sequence(let codes, let events, _, _):
+                for step in 0..<events.length {
+                    dense.append(
+                        (
+                            width + step,
+                            (0..<rows).map { row in
+                                let code = codes[row * events.length + step]
+                                return code < 0 ? .nan : Double(code)
+                            }
+                        ))
+                }
+                width += events.length
             }
         }
         precondition(width == descriptions.count)
@@ -196,6 +214,12 @@ struct WorkingTable {
                     }
                 }
                 for (place, name) in names.enumerated() { columns.append(Column(name, .number(cells[place]))) }
+            case .sequence(let codes, let events, let name, _):
+                let levels = events.events + ["(unseen)"]
+                for (step, stepName) in events.names(name).enumerated() {
+                    let own = (0..<rows).map { codes[$0 * events.length + step] }
+                    columns.append(Column(stepName, .category(codes: own, levels: levels)))
+                }
             }
         }
         return try Table(columns, rowCount: rows)

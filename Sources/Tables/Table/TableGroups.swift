@@ -10,6 +10,9 @@ public enum AggregateFunction: String, Sendable, Codable, CaseIterable {
     /// Distinct values.
     case distinct
     case first, last
+    /// All values as one text, in the order of the rows or of another column, with spaces between them; spaces within a
+    /// value become `_`.
+    case list
 }
 
 /// One column of a grouped table.
@@ -17,11 +20,14 @@ public struct Aggregate: Sendable, Equatable {
     public let function: AggregateFunction
     /// Nil only for ``AggregateFunction/count``.
     public let column: String?
+    /// The column that orders a ``AggregateFunction/list``, missing values first; nil for the order of the rows.
+    public let order: String?
     public let name: String
 
-    public init(_ function: AggregateFunction, of column: String? = nil, name: String? = nil) {
+    public init(_ function: AggregateFunction, of column: String? = nil, by order: String? = nil, name: String? = nil) {
         self.function = function
         self.column = column
+        self.order = order
         self.name = name ?? column.map { "\($0)_\(function.rawValue)" } ?? "count"
     }
 }
@@ -73,6 +79,7 @@ extension Table {
             for (row, number) in groups.numbers.enumerated()
             where !column.isMissing(row) && (aggregate.function == .last || rows[number] < 0) { rows[number] = row }
             return column.selecting(rows)
+        case .list: return try list(column, by: aggregate.order, groups)
         case .minimum, .maximum:
             let ranks = column.ranks
             var rows = [Int](repeating: -1, count: groups.count)
@@ -90,6 +97,24 @@ extension Table {
             }
             return Column("", .number(numeric(aggregate.function, numbers, groups)))
         }
+    }
+
+    private func list(_ column: Column, by order: String?, _ groups: RowKeys) throws(DataError) -> Column {
+        var members = [[Int]](repeating: [], count: groups.count)
+        for (row, number) in groups.numbers.enumerated() where !column.isMissing(row) { members[number].append(row) }
+        if let order {
+            let ranks = try self.column(order).ranks.map { $0.isNaN ? -.infinity : $0 }
+            for number in members.indices { members[number].sort { (ranks[$0], $0) < (ranks[$1], $1) } }
+        }
+        return Column(
+            "",
+            .text(
+                PackedText(
+                    members.map { rows in
+                        rows.map { row in
+                            String((column.text(row) ?? "").map { $0.isWhitespace ? "_" : $0 })
+                        }.joined(separator: " ")
+                    })))
     }
 
     private func numeric(_ function: AggregateFunction, _ values: [Double], _ groups: RowKeys) -> [Double] {

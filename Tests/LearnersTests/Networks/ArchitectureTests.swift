@@ -35,7 +35,7 @@ import Testing
     @Test(arguments: [
         ("layers:\n  - dense: 8\n  - drpout: 0.1", 3, "drpout", "did you mean `dropout`?"),
         ("layers:\n  - batchnorm", 2, "batchnorm", "did you mean `batch-norm`?"),
-        ("layers:\n  - batch-norm: 3", 2, "batch-norm", "has no value"),
+        ("layers:\n  - batch-norm: 3", 2, "batch-norm", "expects nothing, or"),
         ("layers:\n  - dense: many", 2, "dense", "number of units, not `many`"),
         ("layers:\n  - dense: 0", 2, "dense", "number of units"),
         ("layers:\n  - activation: rleu", 2, "activation", "did you mean `relu`?"),
@@ -106,6 +106,25 @@ import Testing
         } catch {
             #expect(error.line == 3 && error.column.map { item.hasPrefix($0) } == true, "\(error)")
             #expect(error.description.contains(reason), "\(error)")
+        }
+    }
+
+    @Test func eventsAndNormsAreRead() throws {
+        let layers = try ArchitectureText.layers(
+            "layers:\n  - embedding: 8\n  - gru: 4\n  - last-step\n  - batch-norm: momentum 0.01 epsilon 0.001\n  - batch-norm"
+        )
+        #expect(
+            layers == [
+                .embedding(tables: [], units: 8, arrangement: .steps), .sequence(.recurrent(cell: .gru, units: 4)),
+                .lastStep, .batchNorm(epsilon: 0.001, momentum: 0.01), .batchNorm(epsilon: 1e-5, momentum: 0.1),
+            ])
+        // Networks without events have no table for them.
+        do {
+            _ = try NetworkArchitecture(input: LayerShape(columns: 4), layers: layers).resolved()
+            Issue.record("there were no events")
+        } catch { #expect("\(error)".contains("train rnn"), "\(error)") }
+        for item in ["embedding", "embedding: 0", "last-step: 2", "batch-norm: momentum 2", "batch-norm: epsilon"] {
+            #expect(throws: DataError.self) { try ArchitectureText.layers("layers:\n  - \(item)") }
         }
     }
 

@@ -142,10 +142,18 @@ struct ReferenceNetwork {
             return normalized(
                 x, layer, epsilon, weights["\(layer.name).running_mean"]!, weights["\(layer.name).running_var"]!)
         case .sequence(let own): return sequence(own, layer.name, x)
+        // Of networks whose identifiers are all of one sequence.
+        case .lastStep: return [ids.lastIndex { $0 >= 0 }.map { x[$0] } ?? x[0].map { _ in 0 }]
         case .residual:
             let inner = run(layer.children, x, ids)
             return zip(x, inner).map { zip($0, $1).map { $0 + $1 } }
         case .embedding(let tables, let units, let arrangement):
+            if arrangement == .steps {
+                let vectors = weights["\(layer.name).0.weight"]!
+                return (tables[0].column..<tables[0].column + tables[0].count).map { column in
+                    (0..<units).map { ids[column] < 0 ? 0 : vectors[Int(ids[column]) * units + $0] }
+                }
+            }
             var vectors: [[Double]] = []
             for (index, table) in tables.enumerated() {
                 let weight = weights["\(layer.name).\(index).weight"]!

@@ -28,6 +28,21 @@ import Testing
                 ]),
         ]
 
+    /// Events with vectors, whose last state goes on beside numbers; some sequences are empty, some have gaps.
+    static let events: [NetworkGradientTests.Net] = RecurrentCell.allCases.map { cell in
+        NetworkGradientTests.Net(
+            description: "events, \(cell.rawValue)", input: LayerShape(columns: 2),
+            layers: [
+                .concatenation(branches: [
+                    [
+                        .embedding(
+                            tables: [EmbeddingTable(rows: 3, column: 0, count: 4)], units: 5, arrangement: .steps),
+                        .sequence(.recurrent(cell: cell, units: 4)), .lastStep,
+                    ], [.dense(units: 3, bias: true), .activation(function: .tanh)],
+                ]), .dense(units: 1, bias: true),
+            ], objective: .binary, weighted: true, identifiers: [2, 2, 2, 2])
+    }
+
     private static func net(_ text: String, _ layers: [SequenceLayer]) -> NetworkGradientTests.Net {
         NetworkGradientTests.Net(
             description: text, input: LayerShape(rows: 5, columns: 6),
@@ -38,7 +53,7 @@ import Testing
             objective: .squared)
     }
 
-    @Test("agree with differences", arguments: TestDevices.names, nets)
+    @Test("agree with differences", arguments: TestDevices.names, nets + events)
     func agree(_ device: String, _ net: NetworkGradientTests.Net) throws {
         try NetworkGradientTests.check(device, net)
     }

@@ -126,10 +126,14 @@ protocol NetworkTrainingCommand: ParsableCommand {
     var network: NetworkFlags { get set }
     var columns: NetworkColumnFlags { get set }
     var training: TableTrainingFlags { get set }
+    /// Columns that list events.
+    var sequences: [String] { get }
     func learner() throws -> Learner
 }
 
 extension NetworkTrainingCommand {
+    var sequences: [String] { [] }
+
     /// Trains, from the start or from a checkpoint.
     func run(resuming state: NetworkCheckpoint?, arguments: [String]) throws {
         if let plot = network.lossPlot { try OutputFolder.check(plot) }
@@ -138,6 +142,9 @@ extension NetworkTrainingCommand {
             resuming: state, request: ["arguments": arguments.joined(separator: "\u{1F}")], weights: network.weights,
             saved: network.checkpointEvery.flatMap { every in path.map { ($0, every) } })
         let names = columns.features.map { $0.split(separator: ",").map(String.init) }
+        var training = training
+        training.preparation.texts += sequences
+        training.data.typing.types += sequences.map { "\($0)=text" }
         do {
             try NetworkSession.$current.withValue(session) {
                 try training.run(

@@ -14,7 +14,13 @@ extension LayerCompiler {
         identifiers.append(batchIDs)
         let table = parameters.table(layer.name)
         let before = arrangement == .append ? input.shape.columns : 0
-        let vectors = output.value.columns(before..<output.value.columns)
+        // A row for each example, also where the steps of a sequence have one each.
+        let rows = output.flattened(batch: batch)
+        let vectors = rows.value.columns(before..<rows.value.columns)
+        if arrangement == .steps {
+            padding = batchIDs.ids.window(rows: 1, columns: batchIDs.ids.count)
+            ends = batchIDs.ends
+        }
         add(
             forward: { stream throws(ComputeError) in
                 if before > 0 { try stream.copy(input.value, to: output.value.columns(0..<before)) }
@@ -29,7 +35,7 @@ extension LayerCompiler {
                     try stream.fill(inputGradient, with: 0)
                 }
             })
-        if let gradient = output.gradient, let touched = batchIDs.touched {
+        if let gradient = rows.gradient, let touched = batchIDs.touched {
             updates.append(
                 TableUpdate(
                     table: table, touched: touched, gradient: gradient.columns(before..<gradient.columns)))
@@ -53,7 +59,12 @@ extension LayerCompiler {
             try self.total(gradients, inputGradient, stream)
         })
         var results: [LayerFlow] = []
-        for (index, branch) in layer.branches.enumerated() { results.append(try compile(branch, inputs[index])) }
+        let (outerPadding, outerEnds) = (padding, ends)
+        for (index, branch) in layer.branches.enumerated() {
+            results.append(try compile(branch, inputs[index]))
+            // A sequence that a branch begins is that branch's own.
+            (padding, ends) = (outerPadding, outerEnds)
+        }
         let windows = adding ? [] : places(results, in: output.value)
         add(
             forward: { stream throws(ComputeError) in

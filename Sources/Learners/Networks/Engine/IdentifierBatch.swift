@@ -18,6 +18,8 @@ final class IdentifierBatch {
     private let batch: Int
     /// For training.
     let touched: TouchedRows?
+    /// Where the identifiers are the steps of a sequence.
+    let ends: SequenceEnds?
     private var hostIDs: [Int32]
     private var hostWeights: [Float]
 
@@ -40,11 +42,13 @@ final class IdentifierBatch {
             for column in table.column..<table.column + table.count {
                 entries.append(
                     Entry(
-                        column: column, offset: Int32(offset), bag: arrangement == .sum ? 0 : index,
+                        column: column, offset: Int32(offset),
+                        bag: arrangement == .sum ? 0 : arrangement == .steps ? column - table.column : index,
                         averages: table.averages && table.count > 1))
+                if arrangement == .steps { starts.append(Int32(entries.count)) }
             }
             offset += table.rows
-            if arrangement != .sum { starts.append(Int32(entries.count)) }
+            if arrangement == .append || arrangement == .replace { starts.append(Int32(entries.count)) }
         }
         if arrangement == .sum { starts.append(Int32(entries.count)) }
         self.entries = entries
@@ -57,6 +61,9 @@ final class IdentifierBatch {
         weights = weighted ? try stream.allocate(rows: batch, columns: entries.count) : nil
         hostIDs = [Int32](repeating: -1, count: count)
         hostWeights = [Float](repeating: 1, count: weighted ? count : 0)
+        ends =
+            arrangement == .steps
+            ? try SequenceEnds(batch: batch, length: entries.count, training: training, stream: stream) : nil
         touched = training ? try TouchedRows(count: count, limit: offset, weighted: weighted, stream: stream) : nil
     }
 
@@ -81,6 +88,7 @@ final class IdentifierBatch {
             try stream.upload(hostWeights, to: weights)
         }
         try stream.upload(hostIDs, to: ids)
+        try ends?.upload(hostIDs, stream)
         try touched?.upload(hostIDs, weights: hostWeights, stream) { place in
             Int32(place / width * self.bags + self.entries[place % width].bag)
         }

@@ -46,6 +46,8 @@ final class LayerCompiler {
     private var dropouts: UInt64 = 0
     /// 1 × (batch · length), int32, for attention: rows whose number is below 0 are seen by none.
     var padding: Matrix?
+    /// Where the sequences end that the last embedding has begun; nil before one.
+    var ends: SequenceEnds?
     /// The probabilities of every attention, in the order of the layers.
     var attentions: [Matrix] = []
 
@@ -138,6 +140,7 @@ final class LayerCompiler {
         case .pooling(let averages, _, _, _): return try pooling(layer, input, layer.grid!, averages: averages)
         case .globalMean: return try pooling(layer, input, layer.grid!, averages: true)
         case .flatten: return input.flattened(batch: batch)
+        case .lastStep: return try lastStep(layer, input)
         }
     }
 

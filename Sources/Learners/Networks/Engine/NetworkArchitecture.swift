@@ -31,6 +31,8 @@ public indirect enum LayerSpecification: Codable, Sendable, Equatable {
     case globalMean
     /// The rows of x one after the other, as one.
     case flatten
+    /// The row of the last event of a sequence, 0 where there is none; of a sequence that no embedding began, the last row.
+    case lastStep
     /// x is vectors of `units` side by side: the first, and the products of all with each other (DLRM).
     case interaction(units: Int)
 
@@ -52,6 +54,7 @@ public indirect enum LayerSpecification: Codable, Sendable, Equatable {
         case .pooling(let averages, _, _, _): averages ? "mean-pool" : "max-pool"
         case .globalMean: "global-mean"
         case .flatten: "flatten"
+        case .lastStep: "last-step"
         }
     }
 }
@@ -88,6 +91,9 @@ public enum EmbeddingArrangement: String, Codable, Sendable {
     case replace
     /// Added up, in the place of x.
     case sum
+    /// One below the other, in the place of x: there is one table, and its identifiers are the steps of a sequence, those
+    /// behind its end below 0.
+    case steps
 }
 
 /// What flows between two layers, for one example of a batch.

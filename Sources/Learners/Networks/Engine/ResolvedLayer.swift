@@ -97,6 +97,11 @@ public struct ResolvedLayer: Sendable {
                 throw ParameterError(place, "an example has one row of identifiers, the layer's input is \(input)")
             }
             parameters = try embeddings(tables, units, name, place, identifiers)
+            if arrangement == .steps {
+                guard tables.count == 1 else { throw ParameterError(place, "a sequence has one table") }
+                output = LayerShape(rows: tables[0].count, columns: units)
+                break
+            }
             let width = arrangement == .sum ? units : tables.count * units
             output.columns = (arrangement == .append ? input.columns : 0) + width
         case .concatenation(let branches), .sum(let branches):
@@ -138,6 +143,7 @@ public struct ResolvedLayer: Sendable {
             output = try slide((height, width), stride, 0, over: input, place)
         case .globalMean: output = LayerShape(columns: input.columns)
         case .flatten: output = LayerShape(columns: input.rows * input.columns)
+        case .lastStep: output = LayerShape(columns: input.columns)
         case .interaction(let units):
             guard units >= 1, input.rows == 1, input.columns % units == 0, input.columns >= 2 * units else {
                 throw ParameterError(place, "its input \(input) is not two or more vectors of \(units)")
@@ -174,7 +180,9 @@ public struct ResolvedLayer: Sendable {
         guard units >= 1, units <= 1 << 16 else {
             throw ParameterError(place, "units must be from 1 to 65536, not \(units)")
         }
-        guard !tables.isEmpty else { throw ParameterError(place, "there are no tables") }
+        guard !tables.isEmpty else {
+            throw ParameterError(place, "there are no events to look vectors up for; `apus train rnn` reads sequences")
+        }
         guard tables.reduce(0, { $0 + $1.rows }) < 1 << 31 else {
             throw ParameterError(place, "its tables have more than 2³¹ rows")
         }

@@ -17,7 +17,8 @@ import Core
 ///               - dense: 8
 ///               - activation: tanh
 ///
-/// `sum` adds its branches up; `batch-norm` stands where `layer-norm` may. For pictures:
+/// `sum` adds its branches up; `batch-norm` stands where `layer-norm` may, also as
+/// `batch-norm: epsilon 0.001 momentum 0.01`. For pictures:
 ///
 ///     layers:
 ///       - convolution: 32 3x3 padding 1
@@ -36,6 +37,14 @@ import Core
 ///       - gru: 32
 ///       - global-mean
 ///
+/// Of events, as `apus train rnn` reads them, `embedding` makes the rows and `last-step` takes the one of the last event:
+///
+///     layers:
+///       - embedding: 32
+///       - gru: 64
+///       - last-step
+///       - dense: 32
+///
 /// `positions: waves` are sines and cosines; `norm-last` in a transformer normalizes behind each sum; `rnn` and `lstm` are
 /// there too. `interaction: 16` multiplies vectors of 16 columns with each other.
 /// The layer that makes the outputs is added by itself. What follows a # is a remark.
@@ -52,7 +61,7 @@ public enum ArchitectureText {
         [
             "dense", "activation", "dropout", "layer-norm", "batch-norm", "residual", "concatenation", "sum",
             "convolution", "max-pool",
-            "mean-pool", "global-mean", "flatten",
+            "mean-pool", "global-mean", "flatten", "embedding", "last-step",
         ] + sequenceWords
 
     /// The layers of a text. Throws ``DataError`` with line and key for what it does not understand.
@@ -144,6 +153,21 @@ public enum ArchitectureText {
         return (channels, window)
     }
 
+    /// `epsilon 0.001 momentum 0.01`, both optional; nil for anything else.
+    private static func batchNorm(_ text: Substring) -> (epsilon: Float, momentum: Float)? {
+        var (epsilon, momentum): (Float, Float) = (1e-5, 0.1)
+        var words = text.split(separator: " ")[...]
+        while let word = words.popFirst() {
+            guard let number = words.popFirst().flatMap({ Float($0) }), number > 0, number.isFinite else { return nil }
+            switch word {
+            case "epsilon": epsilon = number
+            case "momentum" where number <= 1: momentum = number
+            default: return nil
+            }
+        }
+        return (epsilon, momentum)
+    }
+
     private static func branches(
         _ lines: inout ArraySlice<Line>, indent: Int
     ) throws(DataError) -> [[LayerSpecification]] {
@@ -187,8 +211,12 @@ public enum ArchitectureText {
             guard line.value.isEmpty else { throw wrong("has no value") }
             return .layerNorm(epsilon: 1e-5)
         case "batch-norm":
-            guard line.value.isEmpty else { throw wrong("has no value") }
-            return .batchNorm(epsilon: 1e-5, momentum: 0.1)
+            guard let (epsilon, momentum) = batchNorm(line.value) else {
+                throw wrong(
+                    "expects nothing, or `epsilon 0.001` above 0 and `momentum 0.01` above 0 and at most 1, not "
+                        + "`\(line.value)`")
+            }
+            return .batchNorm(epsilon: epsilon, momentum: momentum)
         case "convolution":
             guard let (channels, window) = window(line.value, takesChannels: true), let channels else {
                 throw wrong("expects channels and a window, such as `32 3x3 padding 1`, not `\(line.value)`")
@@ -203,9 +231,14 @@ public enum ArchitectureText {
             return .pooling(
                 averages: line.key == "mean-pool", height: window.height, width: window.width,
                 stride: window.stride ?? max(window.height, window.width))
-        case "global-mean", "flatten":
+        case "global-mean", "flatten", "last-step":
             guard line.value.isEmpty else { throw wrong("has no value") }
-            return line.key == "flatten" ? .flatten : .globalMean
+            return line.key == "flatten" ? .flatten : line.key == "last-step" ? .lastStep : .globalMean
+        case "embedding":
+            guard let units = Int(line.value), units >= 1 else {
+                throw wrong("expects the numbers of an event's vector, such as `32`, not `\(line.value)`")
+            }
+            return .embedding(tables: [], units: units, arrangement: .steps)
         case let word where sequenceWords.contains(String(word)):
             let (layer, reason) = sequenceLayer(String(word), line.value)
             guard let layer else { throw wrong(reason) }

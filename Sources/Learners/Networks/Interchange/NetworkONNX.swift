@@ -9,6 +9,8 @@ import Core
 struct NetworkONNX {
     var graph = ProtocolBuffer()
     var names = 0
+    /// Where a sequence's events are: its identifiers, of the sequence that the last embedding has begun.
+    var events: String?
     let weights: NetworkWeights
 
     static let floatType = 1
@@ -94,15 +96,23 @@ struct NetworkONNX {
             case .residual: value = node("Add", [value, self.layers(layer.children, value)])
             case .embedding(let tables, _, let arrangement):
                 value = embedding(layer, tables, arrangement, value)
-            case .concatenation:
-                value = node("Concat", layer.branches.map { self.layers($0, value) }, [("axis", 1)])
-            case .sum: value = sum(layer.branches.map { self.layers($0, value) })
+            case .concatenation: value = node("Concat", branches(layer, value), [("axis", 1)])
+            case .sum: value = sum(branches(layer, value))
             case .interaction(let units): value = interaction(layer, units, value)
             case .convolution, .pooling, .globalMean, .flatten: value = image(layer, value)
             case .sequence(let own): value = sequence(own, layer, value)
+            case .lastStep: value = lastStep(layer, value)
             }
         }
         return value
+    }
+
+    private mutating func branches(_ layer: ResolvedLayer, _ value: String) -> [String] {
+        let outer = events
+        return layer.branches.map { branch in
+            defer { events = outer }
+            return layers(branch, value)
+        }
     }
 
     mutating func activation(_ name: ActivationName, _ value: String) -> String {
@@ -132,6 +142,11 @@ struct NetworkONNX {
                     node("Cast", [node("GreaterOrEqual", [ids, zero])], [("to", Self.floatType)]),
                     integers([2], shape: [1]),
                 ])
+            if arrangement == .steps {
+                events = ids
+                return node(
+                    "Reshape", [node("Mul", [found, present]), integers([-1, layer.output.columns], shape: [2])])
+            }
             let axis = integers([1], shape: [1])
             var sum = node("ReduceSum", [node("Mul", [found, present]), axis], [("keepdims", 0)])
             if table.averages, table.count > 1 {
@@ -142,7 +157,7 @@ struct NetworkONNX {
         }
         switch arrangement {
         case .append where layer.input.columns > 0: return node("Concat", [input] + vectors, [("axis", 1)])
-        case .append, .replace: return node("Concat", vectors, [("axis", 1)])
+        case .append, .replace, .steps: return node("Concat", vectors, [("axis", 1)])
         case .sum: return sum(vectors)
         }
     }

@@ -19,19 +19,57 @@ public struct NetworkInputs: Codable, Sendable, Equatable {
         public var buckets: Int
     }
 
+    /// Columns that are the steps of a sequence, whose events have vectors.
+    public struct Sequence: Codable, Sendable, Equatable {
+        /// The first step.
+        public var column: Int
+        /// Steps.
+        public var length: Int
+        /// Numbers of events.
+        public var events: Int
+    }
+
     public var columns: [Int]
     public var categories: [Category]
     public var crosses: [Cross]
+    /// nil for none.
+    public var sequences: [Sequence]?
 
-    /// Takes columns of categories for identifiers and all others for numbers.
+    /// Takes columns of categories and events for identifiers and all others for numbers.
     init(_ features: [FeatureDescription]) {
         (columns, categories, crosses) = ([], [], [])
+        var sequences: [Sequence] = []
         for (column, feature) in features.enumerated() {
-            if case .category(let levels) = feature.kind {
-                categories.append(Category(column: column, levels: levels.count))
-            } else {
-                columns.append(column)
+            switch feature.kind {
+            case .category(let levels): categories.append(Category(column: column, levels: levels.count))
+            case .number: columns.append(column)
+            case .event(let count):
+                if let last = sequences.last, last.column + last.length == column,
+                    features[last.column].source == feature.source
+                {
+                    sequences[sequences.count - 1].length += 1
+                } else {
+                    sequences.append(Sequence(column: column, length: 1, events: count))
+                }
             }
+        }
+        self.sequences = sequences.isEmpty ? nil : sequences
+    }
+
+    /// Columns of the features that it reads.
+    var featureCount: Int { columns.count + categories.count + (sequences ?? []).reduce(0) { $0 + $1.length } }
+
+    /// Identifiers of an example: those of the categories, then of the crosses, then of the sequences' steps.
+    var identifierCount: Int {
+        categories.count + crosses.count + (sequences ?? []).reduce(0) { $0 + $1.length }
+    }
+
+    /// The table of each sequence's events.
+    var sequenceTables: [EmbeddingTable] {
+        var start = categories.count + crosses.count
+        return (sequences ?? []).map { sequence in
+            defer { start += sequence.length }
+            return EmbeddingTable(rows: sequence.events, column: start, count: sequence.length)
         }
     }
 
@@ -53,9 +91,9 @@ public struct NetworkInputs: Codable, Sendable, Equatable {
         return result
     }
 
-    /// The identifiers; nil when there are no categories.
+    /// The identifiers; nil when there are neither categories nor sequences.
     func identifiers(_ features: Features) -> IdentifierRows? {
-        let width = categories.count + crosses.count
+        let width = identifierCount
         guard width > 0 else { return nil }
         let all = features.dense
         var values = [Int32](repeating: 0, count: all.rows * width)
@@ -78,6 +116,14 @@ public struct NetworkInputs: Codable, Sendable, Equatable {
                     number = (number >> 29) % UInt64(cross.buckets)
                 }
                 values[row * width + categories.count + place] = Int32(number)
+            }
+            var place = row * width + categories.count + crosses.count
+            for sequence in sequences ?? [] {
+                for step in 0..<sequence.length {
+                    let code = all[row, sequence.column + step]
+                    values[place] = code >= 0 && code < Float(sequence.events) ? Int32(code) : -1
+                    place += 1
+                }
             }
         }
         return IdentifierRows(columns: width, values: values)
@@ -103,8 +149,8 @@ extension NetworkWeights {
         func visit(_ layers: [ResolvedLayer]) {
             for layer in layers {
                 visit(layer.inner)
-                guard case .embedding(let tables, let units, _) = layer.specification else { continue }
-                for (index, table) in tables.enumerated() where table.count == 1 {
+                guard case .embedding(let tables, let units, let arrangement) = layer.specification else { continue }
+                for (index, table) in tables.enumerated() where table.count == 1 || arrangement == .steps {
                     let place = descriptions.firstIndex { $0.name == layer.parameters[index].name }!
                     values[place] = filled(values[place], table, units, identifiers)
                 }
@@ -119,8 +165,10 @@ extension NetworkWeights {
     ) -> HostBuffer<Float> {
         var counts = [Int](repeating: 0, count: table.rows)
         for row in 0..<identifiers.rows {
-            let id = identifiers.values[row * identifiers.columns + table.column]
-            if id >= 0 { counts[Int(id)] += 1 }
+            for column in table.column..<table.column + table.count {
+                let id = identifiers.values[row * identifiers.columns + column]
+                if id >= 0 { counts[Int(id)] += 1 }
+            }
         }
         let total = counts.reduce(0, +)
         guard total > 0, counts.contains(0) else { return vectors }

@@ -53,7 +53,7 @@ public struct NetworkPredictor: SupervisedPredictor {
         let network: ResolvedNetwork
         do { network = try settings.architecture.resolved() } catch { throw DataError("\(error)") }
         let expected =
-            settings.inputs.map { $0.columns.count + $0.categories.count } ?? network.input.rows * network.input.columns
+            settings.inputs.map(\.featureCount) ?? network.input.rows * network.input.columns
         guard expected == columns.count else {
             throw DataError("the network has \(network.input) inputs for \(columns.count) features")
         }
@@ -152,7 +152,7 @@ public struct NetworkPredictor: SupervisedPredictor {
     public func contributions(
         of features: Features, output: Int, context: LearningContext
     ) throws -> FeatureContributions? {
-        if settings.inputs?.categories.isEmpty == false { return nil }
+        if let inputs = settings.inputs, inputs.identifierCount > 0 { return nil }
         let score = task.kind == .multiclass ? output : 0
         var result = try IntegratedGradients(settings.architecture, weights: weights, stream: context.stream)
             .contributions(

@@ -17,6 +17,7 @@ public enum LearnerRegistry {
         NetworkLearner.self,
         WideDeepLearner.self,
         CNNLearner.self,
+        RNNLearner.self,
     ]
 
     /// The learner of a kind. Throws ``ParameterError`` for a word that names none.

@@ -6,6 +6,7 @@ extension FeatureDescription {
         switch kind {
         case .number: .number
         case .category(let levels): .category(levels: levels.count)
+        case .event: .number
         }
     }
 }
