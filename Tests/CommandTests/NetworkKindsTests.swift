@@ -163,6 +163,27 @@ import Testing
         ])
         #expect(predicted.code == 0, "\(predicted.errors)")
         #expect(TemporaryFolder.text(folder.path + "/list.csv").split(separator: "\n").count == 61)
+        let embedded = try Program.run([
+            "embed", "--model", folder.path + "/cnn.apus", "--data", images, "--output", folder.path + "/vectors.csv",
+            "--device", "cpu",
+        ])
+        #expect(embedded.code == 0, "\(embedded.errors)")
+        let vectors = TemporaryFolder.text(folder.path + "/vectors.csv").split(separator: "\n")
+        #expect(vectors.count == 61 && vectors[0] == "row,v0,v1,v2,v3,v4,v5,v6,v7")
+        // An interrupted training goes on; with other pictures it doesn't.
+        let slow = [
+            "train", "cnn", "--images", images, "--labels", truth, "--epochs", "400000", "--output",
+            folder.path + "/slow.apus", "--device", "cpu",
+        ]
+        let stopped = try Program.run(slow + shape, signals: [2])
+        #expect(stopped.code == 130 && stopped.errors.contains("apus resume"), "\(stopped.errors)")
+        let state = folder.path + "/slow.apus.checkpoint"
+        let resumed = try Program.run(["resume", "--checkpoint", state], signals: [2])
+        #expect(resumed.code == 130 && resumed.errors.contains("apus resume"), "\(resumed.errors)")
+        _ = try file("images", [60, 8, 8], pixels.map { 255 - $0 })
+        let refused = try Program.run(["resume", "--checkpoint", state])
+        #expect(refused.code == 65 && refused.errors.contains("checkpoint"), "\(refused.errors)")
+        _ = try file("images", [60, 8, 8], pixels)
         let exported = try Program.run([
             "export", "--model", folder.path + "/cnn.apus", "--format", "onnx", "--output", folder.path + "/cnn.onnx",
         ])

@@ -80,6 +80,32 @@ import Testing
         #expect(unknown.code == 0 && unknown.output.contains("unknown user"))
     }
 
+    @Test func interruptedTowersGoOnAndGiveVectors() throws {
+        let folder = TemporaryFolder()
+        let model = folder.path + "/towers.apus"
+        let asked = [
+            "train", "two-tower", "--interactions", try Self.csv(), "--factors", "8", "--embedding", "8", "--hidden",
+            "16", "--split", "none", "--output", model, "--device", "cpu",
+        ]
+        let stopped = try Program.run(asked + ["--epochs", "400000"], signals: [2])
+        #expect(stopped.code == 130 && stopped.errors.contains("apus resume"), "\(stopped.errors)")
+        let resumed = try Program.run(["resume", "--checkpoint", model + ".checkpoint"], signals: [2])
+        #expect(resumed.code == 130 && resumed.errors.contains("apus resume"), "\(resumed.errors)")
+        #expect(try Program.run(asked + ["--epochs", "2"]).code == 0)
+        for side in ["items", "users"] {
+            let vectors = try Program.run([
+                "embed", "--model", model, "--side", side, "--output", folder.path + "/v.csv", "--device", "cpu",
+            ])
+            #expect(vectors.code == 0, "\(vectors.errors)")
+            let lines = TemporaryFolder.text(folder.path + "/v.csv").split(separator: "\n")
+            #expect(lines[0] == "\(side.dropLast()),v0,v1,v2,v3,v4,v5,v6,v7" && lines.count > 5)
+        }
+        let table = try Program.run([
+            "embed", "--model", model, "--data", folder.path + "/v.csv", "--output", folder.path + "/w.csv",
+        ])
+        #expect(table.code == 64 && table.errors.contains("--side"), "\(table.errors)")
+    }
+
     @Test func comparisonsAreOneObject() throws {
         let result = try Program.run([
             "compare", "--interactions", try Self.csv(), "--recommenders", "popular,neighbors,ease,als,bpr", "--split",

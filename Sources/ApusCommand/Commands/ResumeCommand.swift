@@ -44,7 +44,7 @@ struct ResumeCommand: ParsableCommand {
             throw DataError("the checkpoint was not written by `apus train sequence`", file: checkpoint)
         }
         if let device { command.flags.deviceOption.device = device }
-        if command.checkpoint == nil { command.checkpoint = checkpoint }
+        command.checkpoints.resume(at: checkpoint)
         try command.run(resuming: state, arguments: arguments)
     }
 
@@ -52,18 +52,9 @@ struct ResumeCommand: ParsableCommand {
         let state = try NetworkCheckpoint(path: checkpoint)
         let stored = state.request["arguments"] ?? ""
         let arguments = stored.split(separator: "\u{1F}", omittingEmptySubsequences: false).map(String.init)
-        guard let command = try ApusCommand.parseAsRoot(arguments) as? any NetworkTrainingCommand else {
-            throw DataError("the checkpoint was not written by a training of a network on a table", file: checkpoint)
+        guard var command = try ApusCommand.parseAsRoot(arguments) as? any ResumableNetworkCommand else {
+            throw DataError("the checkpoint was not written by a training of a network", file: checkpoint)
         }
-        try go(on: command, from: state, arguments)
-    }
-
-    private func go(
-        on command: some NetworkTrainingCommand, from state: NetworkCheckpoint, _ arguments: [String]
-    ) throws {
-        var command = command
-        if let device { command.training.deviceOption.device = device }
-        if command.network.checkpoint == nil { command.network.checkpoint = checkpoint }
-        try command.run(resuming: state, arguments: arguments)
+        try command.resume(from: state, arguments, at: checkpoint, device: device)
     }
 }

@@ -57,6 +57,7 @@ struct TrainCNNCommand: ParsableCommand {
     var seed: UInt64 = 42
     @Option(help: "The model file to write.")
     var output: String?
+    @OptionGroup var checkpoints: CheckpointFlags
     @OptionGroup var deviceOption: DeviceOption
     @OptionGroup var global: GlobalOptions
 
@@ -103,7 +104,16 @@ struct TrainCNNCommand: ParsableCommand {
         return learner
     }
 
-    func run() throws {
+    func run() throws { try run(resuming: nil, arguments: Array(CommandLine.arguments.dropFirst())) }
+
+    /// Trains, from the start or from a checkpoint.
+    private func run(resuming state: NetworkCheckpoint?, arguments: [String]) throws {
+        try checkpoints.run(
+            resuming: state, arguments: arguments, output: output, data: "the pictures to learn from"
+        ) { session in try run(session, arguments) }
+    }
+
+    private func run(_ session: NetworkSession, _ arguments: [String]) throws {
         MemoryMeter.start()
         let started = monotonicSeconds()
         let learner = try learner()
@@ -114,12 +124,14 @@ struct TrainCNNCommand: ParsableCommand {
         if let testImages, let testLabels {
             test = try ImageSet(images: testImages, labels: testLabels, shape: parsedShape())
         }
+        // Before anything is trained, or written over.
+        try session.begin(table: training.fingerprint)
         let loaded = monotonicSeconds()
         let progress = ProgressDisplay(quiet: global.quiet)
         let context = LearningContext(
             stream: try device.makeStream(), threads: global.threads, progress: progress.handler)
         let (model, evaluation) = try ImageTraining.train(
-            learner, on: training, test: test, arguments: Array(CommandLine.arguments.dropFirst()), context: context)
+            learner, on: training, test: test, arguments: arguments, context: context)
         ProgressDisplay.clearLine()
         let finished = monotonicSeconds()
         if let output { try model.save(to: output) }
@@ -154,5 +166,15 @@ struct TrainCNNCommand: ParsableCommand {
             "seconds: load \(fixed(loaded - started, 2)), train and evaluate \(fixed(finished - loaded, 2)); peak memory "
                 + byteSize(MemoryMeter.peakAnonymousBytes()))
         if let evaluation { EvaluationReport.print(evaluation, task: model.task) }
+    }
+}
+
+extension TrainCNNCommand: ResumableNetworkCommand {
+    mutating func resume(
+        from state: NetworkCheckpoint, _ arguments: [String], at path: String, device: String?
+    ) throws {
+        if let device { deviceOption.device = device }
+        checkpoints.resume(at: path)
+        try run(resuming: state, arguments: arguments)
     }
 }

@@ -55,14 +55,7 @@ struct TrainSequenceCommand: ParsableCommand {
     @Option(
         help: "Stop after so many epochs without a better NDCG@10 of everyone's last item, and go back to the best.")
     var patience: Int?
-    @Option(help: "Where the state goes on Ctrl-C (default: the output and .checkpoint).")
-    var checkpoint: String?
-    @Option(name: .customLong("checkpoint-every"), help: "Save the state every so many epochs, too.")
-    var checkpointEvery: Int?
-
-    func validate() throws {
-        if let checkpointEvery, checkpointEvery < 1 { throw ValidationError("--checkpoint-every must be 1 or more") }
-    }
+    @OptionGroup var checkpoints: CheckpointFlags
 
     /// The options asked for. Throws ``ParameterError`` for values outside their range.
     func options() throws -> SequenceOptions {
@@ -94,35 +87,13 @@ struct TrainSequenceCommand: ParsableCommand {
     /// Trains, from the start or from a checkpoint.
     func run(resuming state: SequenceCheckpoint?, arguments: [String]) throws {
         let options = try options()
-        let path = checkpoint ?? flags.output + ".checkpoint"
-        let session = SequenceSession(
-            resuming: state, request: ["arguments": arguments.joined(separator: "\u{1F}")],
-            saved: checkpointEvery.map { (path, $0) })
-        do {
-            try SequenceSession.$current.withValue(session) {
-                try flags.run({ _ in SequenceLearner(options) }, needsTimes: true) { fitting, interactions in
-                    // Before anything is trained, or written over.
-                    try session.begin(interactions: interactions.fingerprint.hash)
-                    fitting.request = ["arguments": arguments.joined(separator: "\u{1F}")]
-                }
+        try checkpoints.run(resuming: state, arguments: arguments, output: flags.output) { session in
+            try flags.run({ _ in SequenceLearner(options) }, needsTimes: true) { fitting, interactions in
+                // Before anything is trained, or written over.
+                try session.begin(interactions: interactions.fingerprint.hash)
+                fitting.request = ["arguments": arguments.joined(separator: "\u{1F}")]
             }
-        } catch is CancellationError {
-            guard let last = session.lastCheckpoint else { throw CancellationError() }
-            ProgressDisplay.clearLine()
-            try last.save(to: path)
-            throw Failure.Interrupted(
-                message: "interrupted after \(last.history.epochs) epochs; "
-                    + "`apus resume --checkpoint \(path)` goes on from there")
-        } catch let divergence as DivergedNetworkTraining {
-            ProgressDisplay.clearLine()
-            guard let last = session.lastCheckpoint else { throw divergence }
-            try last.save(to: path)
-            throw DataError("\(divergence); it is saved as \(path)")
         }
-        if state != nil, !session.wasUsed {
-            throw DataError("the interactions to learn from are not those of the checkpoint; nothing of it was used")
-        }
-        OutputFolder.removeFile(path)
     }
 }
 

@@ -30,10 +30,14 @@ struct TrainTwoTowerCommand: ParsableCommand {
     var temperature = TwoTowerOptions().temperature
     @Option(help: "Share of the units that each step leaves out.")
     var dropout = TwoTowerOptions().dropout
+    @OptionGroup var checkpoints: CheckpointFlags
 
     func validate() throws { _ = try NetworkFlags.units(hidden, "--hidden") }
 
-    func run() throws {
+    func run() throws { try run(resuming: nil, arguments: Array(CommandLine.arguments.dropFirst())) }
+
+    /// Trains, from the start or from a checkpoint.
+    private func run(resuming state: NetworkCheckpoint?, arguments: [String]) throws {
         var options = TwoTowerOptions()
         options.factors = factors
         options.embedding = embedding
@@ -47,6 +51,24 @@ struct TrainTwoTowerCommand: ParsableCommand {
         options.seed = flags.seed
         try options.validate()
         let chosen = options
-        try flags.run { _ in TwoTowerLearner(chosen) }
+        try checkpoints.run(
+            resuming: state, arguments: arguments, output: flags.output, data: "the interactions to learn from"
+        ) { session in
+            try flags.run({ _ in TwoTowerLearner(chosen) }) { fitting, interactions in
+                // Before anything is trained, or written over.
+                try session.begin(interactions: interactions.fingerprint.hash)
+                fitting.request = ["arguments": arguments.joined(separator: "\u{1F}")]
+            }
+        }
+    }
+}
+
+extension TrainTwoTowerCommand: ResumableNetworkCommand {
+    mutating func resume(
+        from state: NetworkCheckpoint, _ arguments: [String], at path: String, device: String?
+    ) throws {
+        if let device { flags.deviceOption.device = device }
+        checkpoints.resume(at: path)
+        try run(resuming: state, arguments: arguments)
     }
 }

@@ -32,16 +32,19 @@ public struct TwoTowerTable: LearnedRecommender {
         training.seed = options.seed
         let trainer = try NetworkTrainer(
             architecture, objective: .retrieval(temperature: options.temperature), options: training, stream: stream)
-        let result: NetworkTrainingResult
-        do {
-            result = try trainer.train(data, progress: { progress?($0) ?? .proceed })
-        } catch is InterruptedNetworkTraining {
-            throw CancellationError()
+        let result = try NetworkSession.training(data) { resuming, saving in
+            try trainer.train(
+                data, resuming: resuming, saving: saving, progress: { progress?($0) ?? .proceed })
         }
         self.options = options
         weights = result.weights
         let towers = TwoTowers(options: options, weights: weights, items: byUser.columns, stream: stream)
         items = try towers.items()
+    }
+
+    /// The vectors of people, by what they have: people × factors.
+    public func people(_ histories: HostSparseMatrix, stream: Compute.Stream) throws -> HostMatrix {
+        try TwoTowers(options: options, weights: weights, items: items.rows, stream: stream).people(histories)
     }
 
     /// An example for each interaction of a person who has others: the others' identifiers and its own.

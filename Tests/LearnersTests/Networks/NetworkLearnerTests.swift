@@ -47,6 +47,28 @@ import Testing
         #expect(hits > 930)
     }
 
+    /// The vectors are what the last layer is given: its products with them are the scores.
+    @Test("give rows vectors", arguments: TestDevices.names)
+    func vectors(_ device: String) throws {
+        let task = try SupervisedTask.classification(["no", "yes"])
+        let data = set(200, seed: 3, task) { x, _ in x[0] + x[1] * x[2] > 0 ? 1 : 0 }
+        var learner = NetworkLearner()
+        (learner.hidden, learner.epochs, learner.dropout) = ([12, 5], 2, 0.2)
+        let predictor = try learner.fit(data, context: context(device))
+        let vectors = try predictor.vectors(data.features, context: context(device))
+        #expect(vectors.rows == 200 && vectors.columns == 5)
+        let last = predictor.weights.descriptions.count - 2
+        let (weight, bias) = (predictor.weights.values[last], predictor.weights.values[last + 1])
+        let predictions = try predictor.predict(data.features, context: context(device))
+        for row in 0..<200 {
+            let score = (0..<5).reduce(Double(bias[0])) { $0 + Double(vectors[row, $1] * weight[$1]) }
+            #expect(abs(1 / (1 + exp(-score)) - Double(predictions[row, 1])) < 1e-5)
+        }
+        learner.hidden = []
+        let flat = try learner.fit(data, context: context(device))
+        #expect(throws: DataError.self) { try flat.vectors(data.features, context: context(device)) }
+    }
+
     @Test("predict numbers on their own scale", arguments: TestDevices.names, [Float(0), 1])
     func numbers(_ device: String, _ huber: Float) throws {
         func rule(_ x: [Float], _ noise: Double) -> Double { 5000 + 300 * Double(x[0] * x[1]) + 20 * (noise - 0.5) }

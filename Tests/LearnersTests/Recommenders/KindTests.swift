@@ -53,6 +53,26 @@ import Testing
         return all
     }()
 
+    /// A training that goes on from a checkpoint comes to the same bits.
+    @Test(arguments: TestDevices.names) func twoTowersResume(_ device: String) throws {
+        let byUser = try Self.planted().byUser
+        var options = TwoTowerOptions()
+        (options.factors, options.embedding, options.hidden, options.epochs) = (8, 8, [16], 5)
+        let folder = TemporaryFolder()
+        func train(_ session: NetworkSession) throws -> TwoTowerTable {
+            try NetworkSession.$current.withValue(session) {
+                try TwoTowerTable(byUser: byUser, options: options, stream: TestDevices.stream(device))
+            }
+        }
+        let whole = try train(NetworkSession(saved: (folder.file("checkpoint"), 2)))
+        let state = try NetworkCheckpoint(path: folder.file("checkpoint"))
+        #expect(state.history.epochs == 4)
+        let session = NetworkSession(resuming: state)
+        #expect(try train(session).items.isIdentical(to: whole.items) && session.wasUsed)
+        let people = try whole.people(byUser, stream: TestDevices.stream(device))
+        #expect(people.rows == byUser.rows && people.columns == 8)
+    }
+
     private static func personal(_ learner: any RecommenderLearner) -> Bool { learner.kind != "popular" }
 
     /// Users like the items of their own third; a few exceptions.

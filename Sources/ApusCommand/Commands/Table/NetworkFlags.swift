@@ -50,14 +50,7 @@ struct NetworkFlags: ParsableArguments {
     var weights: String?
     @Option(name: .customLong("loss-plot"), help: "Draw the losses of the epochs into this SVG file.")
     var lossPlot: String?
-    @Option(help: "Where the state goes on Ctrl-C (default: the output and .checkpoint).")
-    var checkpoint: String?
-    @Option(name: .customLong("checkpoint-every"), help: "Save the state every so many epochs, too.")
-    var checkpointEvery: Int?
-
-    func validate() throws {
-        if let checkpointEvery, checkpointEvery < 1 { throw ValidationError("--checkpoint-every must be 1 or more") }
-    }
+    @OptionGroup var checkpoints: CheckpointFlags
 
     /// Units of layers from a list, or none.
     static func units(_ text: String, _ flag: String) throws -> [Int] {
@@ -121,7 +114,7 @@ struct NetworkColumnFlags: ParsableArguments {
 }
 
 /// A command that trains a network on a table, and can go on with a training that was interrupted.
-protocol NetworkTrainingCommand: ParsableCommand {
+protocol NetworkTrainingCommand: ParsableCommand, ResumableNetworkCommand {
     associatedtype Learner: NetworkConfiguration
     var network: NetworkFlags { get set }
     var columns: NetworkColumnFlags { get set }
@@ -137,41 +130,29 @@ extension NetworkTrainingCommand {
     /// Trains, from the start or from a checkpoint.
     func run(resuming state: NetworkCheckpoint?, arguments: [String]) throws {
         if let plot = network.lossPlot { try OutputFolder.check(plot) }
-        let path = network.checkpoint ?? training.output.map { $0 + ".checkpoint" }
-        let session = NetworkSession(
-            resuming: state, request: ["arguments": arguments.joined(separator: "\u{1F}")], weights: network.weights,
-            saved: network.checkpointEvery.flatMap { every in path.map { ($0, every) } })
         let names = columns.features.map { $0.split(separator: ",").map(String.init) }
         var training = training
         training.preparation.texts += sequences
         training.data.typing.types += sequences.map { "\($0)=text" }
-        do {
-            try NetworkSession.$current.withValue(session) {
-                try training.run(
-                    try learner(), columns: names, scaling: columns.scale, watched: network.validationData
-                ) { result in
-                    guard let predictor = result.model.pipeline.predictor as? NetworkPredictor else { return }
-                    if let plot = network.lossPlot { try LossPlot.write(predictor.settings.history, to: plot) }
-                }
+        try network.checkpoints.run(
+            resuming: state, arguments: arguments, output: training.output, data: "the rows to train on",
+            weights: network.weights
+        ) { _ in
+            try training.run(
+                try learner(), columns: names, scaling: columns.scale, watched: network.validationData
+            ) { result in
+                guard let predictor = result.model.pipeline.predictor as? NetworkPredictor else { return }
+                if let plot = network.lossPlot { try LossPlot.write(predictor.settings.history, to: plot) }
             }
-        } catch is CancellationError {
-            guard let last = session.lastCheckpoint, let path else { throw CancellationError() }
-            ProgressDisplay.clearLine()
-            try last.save(to: path)
-            throw Failure.Interrupted(
-                message: "interrupted after \(last.history.epochs) epochs; "
-                    + "`apus resume --checkpoint \(path)` goes on from there")
-        } catch let divergence as DivergedNetworkTraining {
-            ProgressDisplay.clearLine()
-            guard let last = session.lastCheckpoint, let path else { throw divergence }
-            try last.save(to: path)
-            throw DataError("\(divergence); it is saved as \(path)")
         }
-        // The rows are the checkpoint's, but not those that the network is trained on: another split, say.
-        if state != nil, !session.wasUsed {
-            throw DataError("the rows to train on are not those of the checkpoint; nothing of it was used")
-        }
-        if let path { OutputFolder.removeFile(path) }
+    }
+
+    mutating func resume(
+        from state: NetworkCheckpoint, _ arguments: [String], at path: String, device: String?
+    ) throws {
+        if let device { training.deviceOption.device = device }
+        network.checkpoints.resume(at: path)
+        try run(resuming: state, arguments: arguments)
     }
 }
 

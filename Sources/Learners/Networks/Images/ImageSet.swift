@@ -11,6 +11,14 @@ public struct ImageSet: Sendable {
 
     public var count: Int { labels.count }
 
+    /// Identifies pictures and labels.
+    public var fingerprint: String {
+        labels.withUnsafeBytes { bytes in
+            StructureHash.hexadecimal(
+                StructureHash.hash([StructureHash.raw(pixels.storage), bytes], options: "pictures", threads: 1))
+        }
+    }
+
     /// Reads pictures and labels.
     ///
     /// - Parameters:

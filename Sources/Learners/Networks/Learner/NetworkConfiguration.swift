@@ -175,11 +175,9 @@ extension NetworkConfiguration {
     private func train(
         _ trainer: NetworkTrainer, _ part: NetworkData, validation: NetworkData?, _ context: LearningContext
     ) throws -> NetworkTrainingResult {
-        let checkpoints = NetworkSession.current?.checkpoints
-        do {
-            return try trainer.train(
-                part, validation: validation, resuming: checkpoints?.checkpoint(fingerprint: part.fingerprint),
-                saving: checkpoints?.save,
+        try NetworkSession.training(part) { resuming, saving in
+            try trainer.train(
+                part, validation: validation, resuming: resuming, saving: saving,
                 progress: { report in
                     do {
                         try context.report(
@@ -188,12 +186,6 @@ extension NetworkConfiguration {
                         return .proceed
                     } catch { return .stop }
                 })
-        } catch let interruption as InterruptedNetworkTraining {
-            checkpoints?.note(interruption.checkpoint)
-            throw CancellationError()
-        } catch let divergence as DivergedNetworkTraining {
-            if let last = divergence.lastGood { checkpoints?.note(last) }
-            throw divergence
         }
     }
 

@@ -146,6 +146,30 @@ public struct NetworkPredictor: SupervisedPredictor {
         return predictions
     }
 
+    /// The vectors that the network makes of rows: what its last layer, which makes the outputs, is given. Of a wide and deep
+    /// network those of the deep part.
+    ///
+    /// - Returns: rows × units of the last hidden layer.
+    /// - Throws: ``DataError`` when there is no layer before the last.
+    public func vectors(_ features: Features, context: LearningContext) throws -> HostMatrix {
+        var architecture = settings.architecture
+        if case .sum(let branches)? = architecture.layers.last {
+            // In the same place, so that the parameters have the same names.
+            architecture.layers[architecture.layers.count - 1] = .concatenation(
+                branches: [Array(branches[0].dropLast())])
+            guard branches[0].count > 1 else {
+                throw DataError("the network has no hidden layer whose vectors could be written")
+            }
+        } else {
+            architecture.layers.removeLast()
+        }
+        guard !architecture.layers.isEmpty else {
+            throw DataError("the network has no hidden layer whose vectors could be written")
+        }
+        return try NetworkRunner(architecture, weights: weights, quantized: quantized, stream: context.stream).outputs(
+            numbers(features), identifiers: settings.inputs?.identifiers(features))
+    }
+
     /// Integrated gradients (Sundararajan, Taly and Yan 2017) from the mean row of the training data: base and
     /// contributions add up to the score to 1e-3 of what they explain. nil for networks with tables of vectors: between
     /// two levels there is no line.

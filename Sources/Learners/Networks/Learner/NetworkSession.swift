@@ -34,6 +34,31 @@ public final class NetworkSession: Sendable {
         try checkpoints.begin(data: fingerprint, key: "table", named: "rows of the data")
     }
 
+    /// Says which interactions the training is about to begin on.
+    /// Throws ``DataError`` when the state to go on from is of others.
+    public func begin(interactions fingerprint: String) throws {
+        try checkpoints.begin(data: fingerprint, key: "interactions", named: "interactions")
+    }
+
+    /// Trains under the present session, if there is one: hands out the state to go on from and where states are saved, and
+    /// keeps that of an interruption or a divergence. Throws `CancellationError` for an interruption.
+    static func training(
+        _ data: NetworkData,
+        _ train: (NetworkCheckpoint?, ((() throws -> NetworkCheckpoint) throws -> Void)?) throws ->
+            NetworkTrainingResult
+    ) throws -> NetworkTrainingResult {
+        let checkpoints = current?.checkpoints
+        do {
+            return try train(checkpoints?.checkpoint(fingerprint: data.fingerprint), checkpoints?.save)
+        } catch let interruption as InterruptedNetworkTraining {
+            checkpoints?.note(interruption.checkpoint)
+            throw CancellationError()
+        } catch let divergence as DivergedNetworkTraining {
+            if let last = divergence.lastGood { checkpoints?.note(last) }
+            throw divergence
+        }
+    }
+
     /// The weights to start from; nil for random ones.
     func start(_ architecture: NetworkArchitecture) throws -> NetworkWeights? {
         try weights.map { path in
