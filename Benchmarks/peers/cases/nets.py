@@ -1,7 +1,8 @@
 """Dense networks against PyTorch."""
+import tempfile
 import time
 
-from harness import THREADS, Paced, case, data, devices, in_turns, peer_dump, version
+from harness import TEST_DATA, THREADS, Paced, apus, case, data, devices, in_turns, peer_dump, version
 
 AREA = "Neural networks"
 
@@ -160,3 +161,34 @@ def ctr(record):
                      device=device)
     record.details["samples_per_second"] = {"ours": round(40_960 / min(ours.seconds["cpu"])),
                                             "peer": round(40_960 / min(theirs))}
+
+
+QUANTIZED = {
+    "bank-marketing": ("bank-marketing/bank-full.csv", ["--delimiter", ";", "--target", "y", "--positive", "yes", "--drop",
+                                                        "duration"]),
+    "telco-churn": ("telco-churn/Telco-Customer-Churn.csv", ["--target", "Churn", "--positive", "Yes"]),
+    "online-shoppers": ("online-shoppers/online_shoppers_intention.csv", ["--target", "Revenue", "--positive", "true"]),
+}
+
+
+@case("net-8-bits", AREA, "Networks in 8 bits: quality, size, speed of prediction")
+def eight_bits(record):
+    """`apus quantize` on nets of three tables: ROC AUC on what was held out, and the bytes of the parameters, before and
+    after. Predictions of 100,000 rows by two networks as in net-1024 and net-784, by turns with float32."""
+    with tempfile.TemporaryDirectory() as scratch:
+        for name, (file, flags) in QUANTIZED.items():
+            model = f"{scratch}/net.apus"
+            apus("train", "net", "--data", TEST_DATA / file, *flags, "--seed", 42, "--output", model, "--device", "cpu",
+                 "--quiet", "--json")
+            report = apus("quantize", "--model", model, "--data", TEST_DATA / file, "--output", f"{scratch}/small.apus",
+                          "--device", "cpu", "--quiet", "--json")
+            area, size = report["metrics"]["roc_auc"], report["parameter_bytes"]
+            record.at_most(f"{name}: share of the AUC lost", 1 - area["after"] / area["before"], 0.005, "",
+                           peer="our float32")
+            record.at_most(f"{name}: bytes of the parameters", size["after"] / size["before"], 0.3, "", peer="our float32")
+    for layers, inputs in (("1024,1024,512,1", 1024), ("512,512,10", 784)):
+        arguments = ("net", "--predict", "--layers", layers, "--inputs", inputs, "--rows", 100_000)
+        plain, small = Paced(*arguments), Paced(*arguments, "--eight-bits")
+        theirs = in_turns(lambda: plain.round()["cpu"], small.round)[0]
+        record.speed(f"prediction, {inputs}-{layers.replace(',', '-')}", small.seconds["cpu"], theirs, "our float32",
+                     target=2.0)

@@ -12,7 +12,8 @@ struct NetBenchmark: BenchmarkCase {
         discussion: """
             ReLU between the layers; logistic loss for one output, else softmax cross-entropy. The deviation is that of \
             the epochs' losses from the first device's. With --tables, a row has as many identifiers beside its numbers, \
-            each with a vector in a table of its own.
+            each with a vector in a table of its own. --predict times the predictions of all rows by fresh weights instead, \
+            with --eight-bits those of the same network in 8 bits.
             """)
 
     @Option(help: "Units of the dense layers; the last is the output.")
@@ -31,6 +32,10 @@ struct NetBenchmark: BenchmarkCase {
     var units = 16
     @Option(help: "A folder with x.npy, y.npy and w0.npy, … (inputs × units), in place of numbers of its own.")
     var folder: String?
+    @Flag(name: .customLong("predict"), help: "Time the predictions of all rows in place of epochs.")
+    var predicts = false
+    @Flag(name: .customLong("eight-bits"), help: "With --predict: in 8 bits.")
+    var hasEightBits = false
     @OptionGroup var flags: BenchmarkFlags
 
     static func arguments(quick: Bool) -> [String] { quick ? ["--rows", "5000"] : [] }
@@ -43,6 +48,7 @@ struct NetBenchmark: BenchmarkCase {
             throw ValidationError("--\(name) must be from 1 to 2^28, not \(value)")
         }
         guard (0...4096).contains(tables) else { throw ValidationError("--tables must be from 0 to 4096") }
+        guard predicts || !hasEightBits else { throw ValidationError("--eight-bits goes with --predict") }
     }
 
     func measure(on devices: [BenchmarkDevice]) throws -> [BenchmarkRecord] {
@@ -51,6 +57,7 @@ struct NetBenchmark: BenchmarkCase {
         let width = problem.data.features.columns + tables * units
         let subject =
             "\(width)-\(sizes), batch \(batch)" + (tables > 0 ? ", \(tables) tables of \(tableRows) × \(units)" : "")
+        if predicts { return try predictions(of: problem, on: devices, sizes) }
         let fits = try prepare(devices, subject) { try Fit($0, problem, batch: batch) }
         let samples = try BenchmarkTiming.takingTurns(flags, fits.map { fit in fit.run })
         let network = try problem.architecture.resolved()
@@ -73,6 +80,59 @@ struct NetBenchmark: BenchmarkCase {
                 settings: ["layers": sizes], samples: samples, operations: operations, bytes: bytes,
                 compileSeconds: fit.compileSeconds, transferSeconds: 0, deviation: (deviation, fits[0].device.name),
                 counters: nil, loss: fit.losses.last)
+        }
+    }
+
+    private func predictions(
+        of problem: Problem, on devices: [BenchmarkDevice], _ sizes: String
+    ) throws -> [BenchmarkRecord] {
+        let network = try problem.architecture.resolved()
+        let rows = problem.data.rows
+        let subject = "predicts, \(network.input.columns)-\(sizes)" + (hasEightBits ? ", 8 bits" : "")
+        let weights = problem.weights ?? NetworkWeights(network.parameters, seed: 42)
+        let runs = try prepare(devices, subject) {
+            try Predictions($0, problem, weights: weights, hasEightBits: hasEightBits)
+        }
+        let samples = try BenchmarkTiming.takingTurns(flags, runs.map { run in run.run })
+        let operations = Double(rows) * Double(network.layers.reduce(0) { $0 + $1.operations })
+        return zip(runs, samples).map { run, samples in
+            run.device.record(
+                Self.name, subject: subject, sizes: ["rows": rows, "parameters": network.parameterCount],
+                settings: ["layers": sizes, "bits": hasEightBits ? "8" : "32"], samples: samples,
+                operations: operations, bytes: 4 * Double(rows * network.input.columns), compileSeconds: 0,
+                transferSeconds: 0,
+                deviation: (
+                    zip(run.outputs.storage.array, runs[0].outputs.storage.array).map { Double(abs($0 - $1)) }.max() ?? 0,
+                    runs[0].device.name
+                ), counters: nil)
+        }
+    }
+
+    /// A network that predicts on one device, warmed up.
+    private final class Predictions {
+        let device: BenchmarkDevice
+        private(set) var outputs: HostMatrix
+        private let runner: NetworkRunner
+        private let data: NetworkData
+
+        init(_ device: BenchmarkDevice, _ problem: Problem, weights: NetworkWeights, hasEightBits: Bool) throws {
+            self.device = device
+            data = problem.data
+            let codes =
+                try hasEightBits
+                ? NetworkQuantizer.quantize(
+                    problem.architecture, weights: weights, features: data.features, identifiers: data.identifiers,
+                    stream: device.stream) : nil
+            runner = try NetworkRunner(
+                problem.architecture, weights: weights, quantized: codes,
+                stream: device.stream)
+            outputs = try runner.outputs(data.features, identifiers: data.identifiers)
+        }
+
+        func run() throws -> Double {
+            let began = monotonicSeconds()
+            outputs = try runner.outputs(data.features, identifiers: data.identifiers)
+            return monotonicSeconds() - began
         }
     }
 
