@@ -74,7 +74,8 @@ final class CPUBackend: StreamBackend {
         case .fill(let arguments): fill(arguments)
         case .copy(let arguments): copy(arguments)
         case .gather(let arguments): gather(arguments)
-        case .gemm(let arguments): gemm(arguments)
+        case .gemm(let arguments):
+            arguments.precision == .bfloat16 ? bfloat16Gemm(arguments) : gemm(arguments)
         case .batchedGemm(let arguments): batchedGemm(arguments)
         case .gram(let arguments): gram(arguments)
         case .sparseTimesDense(let arguments): sparseTimesDense(arguments)

@@ -14,6 +14,8 @@ public final class CPUDevice: Device {
     public let identity: DeviceIdentity
     public let limits: DeviceLimits
     public let denseSolver: any DenseSolver = LAPACKDenseSolver()
+    /// bfloat16 by instructions of its own where the processor has them, else by rounding first.
+    public var productPrecisions: Set<ProductPrecision> { Set(ProductPrecision.allCases) }
     public let unsupportedOperations: [OperationKind: String]
     /// What a user should know about this machine's set-up: variables that slow OpenBLAS down, for example.
     public let notes: [String]

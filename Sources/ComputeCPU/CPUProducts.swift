@@ -46,19 +46,25 @@ extension CPUBackend {
     func gemm(_ gemm: Gemm) {
         let (m, n, k) = (gemm.m, gemm.n, gemm.k)
         if k >= LongProduct.leastLength, m * n <= LongProduct.mostElements, k >= 4 * max(m, n) { return longGemm(gemm) }
+        product(gemm, gemm.a, gemm.b)
+    }
+
+    /// The product with other operands of the same shapes.
+    func product(_ gemm: Gemm, _ left: Matrix, _ right: Matrix) {
+        let (m, n, k) = (gemm.m, gemm.n, gemm.k)
         let slab = Self.slab(m: m, n: n, k: k, threads: pool.threadCount)
         let (rowSlabs, columnSlabs) = (Chunks.count(m, size: slab.rows), Chunks.count(n, size: slab.columns))
         let activation = gemm.activation.loopArgument
         pool.parallelFor(rowSlabs * columnSlabs) { chunk, _ in
             let rows = Chunks.range(chunk / columnSlabs, count: m, size: slab.rows)
             let columns = Chunks.range(chunk % columnSlabs, count: n, size: slab.columns)
-            let a = gemm.a.floats + (gemm.transposeA ? rows.lowerBound : rows.lowerBound * gemm.a.rowStride)
-            let b = gemm.b.floats + (gemm.transposeB ? columns.lowerBound * gemm.b.rowStride : columns.lowerBound)
+            let a = left.floats + (gemm.transposeA ? rows.lowerBound : rows.lowerBound * left.rowStride)
+            let b = right.floats + (gemm.transposeB ? columns.lowerBound * right.rowStride : columns.lowerBound)
             let stride = gemm.output.rowStride
             let c = gemm.output.floats + rows.lowerBound * stride + columns.lowerBound
             Self.product(
-                m: rows.count, n: columns.count, k: k, alpha: gemm.alpha, a, gemm.a.rowStride, gemm.transposeA, b,
-                gemm.b.rowStride, gemm.transposeB, beta: gemm.beta, c, stride)
+                m: rows.count, n: columns.count, k: k, alpha: gemm.alpha, a, left.rowStride, gemm.transposeA, b,
+                right.rowStride, gemm.transposeB, beta: gemm.beta, c, stride)
             if gemm.bias != nil || activation != 0 {
                 apus_bias_activation(
                     c, Int64(stride), Int64(rows.count), Int64(columns.count),

@@ -7,7 +7,7 @@ from harness import TEST_DATA, THREADS, Paced, apus, case, data, devices, in_tur
 AREA = "Neural networks"
 
 
-def torch_net(folder, batch, classes=False, threads=THREADS, **adam):
+def torch_net(folder, batch, classes=False, threads=THREADS, bfloat16=False, **adam):
     """A network with the weights of the folder, about to begin; answers a function that trains an epoch and gives its
     seconds, and the mean losses of the epochs as they went by."""
     import numpy as np
@@ -36,10 +36,11 @@ def torch_net(folder, batch, classes=False, threads=THREADS, **adam):
             total, begin = 0.0, time.perf_counter()
             for low in range(0, len(x), batch):
                 optimizer.zero_grad(set_to_none=True)
-                value = loss(net(x[low:low + batch]), y[low:low + batch])
+                with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+                    value = loss(net(x[low:low + batch]), y[low:low + batch])
                 value.backward()
                 optimizer.step()
-                if number:  # not in the first, which nobody times
+                if number and not bfloat16:  # the loss of the epoch that nobody times, else of both
                     continue
                 total += value.item() * len(x[low:low + batch])
             seconds = time.perf_counter() - begin
@@ -81,6 +82,21 @@ def net_1024(record):
 def net_784(record):
     """As for 1024-1024-512-1; the labels are 0 and 1 of ten classes."""
     large(record, "512,512,10", 784, 16_384, True)
+
+
+@case("net-bfloat16", AREA, "Both, products in bfloat16")
+def net_bfloat16(record):
+    """As net-1024 and net-784 with products of operands rounded to bfloat16, beside PyTorch's autocast; weights and sums are
+    float32 on both sides."""
+    for layers, inputs, classes in (("1024,512,1", 1024, False), ("512,512,10", 784, True)):
+        folder = peer_dump("mlp", "--layers", layers, "--inputs", inputs, "--n", 16_384)
+        peer, losses = torch_net(folder, 4096, classes=classes, bfloat16=True)
+        ours = Paced("net", "--layers", layers, "--batch", 4096, "--folder", folder, "--bfloat16", devices=["cpu"], runs=5)
+        theirs = in_turns(peer, ours.round, pairs=5)[0]
+        record.speed(f"an epoch, {inputs}-{layers.replace(',', '-')}", ours.seconds["cpu"], theirs,
+                     version("torch") + ", autocast", target=0.95)
+        record.quality(f"loss of the second epoch, {inputs}-{layers.replace(',', '-')}", ours.result["cases"][0]["loss"],
+                       losses[-1], version("torch") + ", autocast", tolerance=0.01, better="lower")
 
 
 def ctr_data(folder):

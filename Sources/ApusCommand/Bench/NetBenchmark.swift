@@ -32,6 +32,8 @@ struct NetBenchmark: BenchmarkCase {
     var units = 16
     @Option(help: "A folder with x.npy, y.npy and w0.npy, … (inputs × units), in place of numbers of its own.")
     var folder: String?
+    @Flag(help: "Round the operands of products to bfloat16.")
+    var bfloat16 = false
     @Flag(name: .customLong("predict"), help: "Time the predictions of all rows in place of epochs.")
     var predicts = false
     @Flag(name: .customLong("eight-bits"), help: "With --predict: in 8 bits.")
@@ -57,8 +59,11 @@ struct NetBenchmark: BenchmarkCase {
         let width = problem.data.features.columns + tables * units
         let subject =
             "\(width)-\(sizes), batch \(batch)" + (tables > 0 ? ", \(tables) tables of \(tableRows) × \(units)" : "")
+            + (bfloat16 ? ", bfloat16" : "")
         if predicts { return try predictions(of: problem, on: devices, sizes) }
-        let fits = try prepare(devices, subject) { try Fit($0, problem, batch: batch) }
+        let fits = try prepare(devices, subject) {
+            try Fit($0, problem, batch: batch, bfloat16: bfloat16)
+        }
         let samples = try BenchmarkTiming.takingTurns(flags, fits.map { fit in fit.run })
         let network = try problem.architecture.resolved()
         let n = problem.data.rows
@@ -102,7 +107,8 @@ struct NetBenchmark: BenchmarkCase {
                 operations: operations, bytes: 4 * Double(rows * network.input.columns), compileSeconds: 0,
                 transferSeconds: 0,
                 deviation: (
-                    zip(run.outputs.storage.array, runs[0].outputs.storage.array).map { Double(abs($0 - $1)) }.max() ?? 0,
+                    zip(run.outputs.storage.array, runs[0].outputs.storage.array).map { Double(abs($0 - $1)) }.max()
+                        ?? 0,
                     runs[0].device.name
                 ), counters: nil)
         }
@@ -225,7 +231,7 @@ struct NetBenchmark: BenchmarkCase {
         private let trainer: NetworkTrainer
         private let data: NetworkData
 
-        init(_ device: BenchmarkDevice, _ problem: Problem, batch: Int) throws {
+        init(_ device: BenchmarkDevice, _ problem: Problem, batch: Int, bfloat16: Bool) throws {
             self.device = device
             data = problem.data
             var options = NetworkTrainingOptions()
@@ -233,6 +239,7 @@ struct NetBenchmark: BenchmarkCase {
             options.epochs = 2
             options.epsilon = 1e-7
             options.shuffles = false
+            options.bfloat16 = bfloat16 ? true : nil
             trainer = try NetworkTrainer(
                 problem.architecture, objective: problem.objective, options: options, weights: problem.weights,
                 stream: device.stream)

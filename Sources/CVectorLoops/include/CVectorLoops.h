@@ -13,6 +13,7 @@
 #include "Pairwise.h"
 #include "Perceptron.h"
 #include "Processor.h"
+#include "BFloat16Products.h"
 #include "QuantizedProducts.h"
 #include "RoundedRows.h"
 #include "SparseLoops.h"

@@ -1,0 +1,81 @@
+import CVectorLoops
+import Compute
+import Core
+
+/// Products whose operands are rounded to bfloat16: by instructions that multiply pairs of such numbers, where there are such.
+extension CPUBackend {
+    /// Depth that is packed at once: a panel of 32 columns is then 256 KB, which the second cache holds.
+    private static let depth = 4096
+    /// Bytes of the rows that a task packs.
+    private static let taskBytes = 256 << 10
+
+    func bfloat16Gemm(_ gemm: Gemm) {
+        guard apus_bfloat16_products_available(), gemm.k > 0 else { return roundedGemm(gemm) }
+        let (m, n, k) = (gemm.m, gemm.n, gemm.k)
+        let (width, height) = (Int(APUS_BFLOAT16_COLUMNS), Int(APUS_BFLOAT16_ROWS))
+        let pairs = (min(k, Self.depth) + 1) / 2
+        let panels = Chunks.count(n, size: width)
+        // Few enough rows that their packed form stays in the second cache, and that there is work for all threads.
+        let groups = max(
+            1, min(Self.taskBytes / (4 * pairs * height), Chunks.count(m, size: 4 * height * pool.threadCount)))
+        let rowsOfTask = groups * height
+        let (panelWords, taskWords) = (panels * width * pairs, rowsOfTask * pairs)
+        // All of b, packed once for every task, and the rows of the tasks.
+        let words = UnsafeMutableRawPointer(
+            scratch(worker: 0, count: panelWords + pool.threadCount * taskWords)
+        ).bindMemory(to: UInt32.self, capacity: panelWords + pool.threadCount * taskWords)
+        let (a, b, output) = (gemm.a, gemm.b, gemm.output)
+        let activation = gemm.activation.loopArgument
+        for first in stride(from: 0, to: k, by: Self.depth) {
+            let depth = min(Self.depth, k - first)
+            let own = (depth + 1) / 2
+            let isLast = first + depth == k
+            let source = b.floats + (gemm.transposeB ? first : first * b.rowStride)
+            pool.parallelFor(panels) { panel, _ in
+                let column = panel * width
+                apus_bfloat16_pack(
+                    source + (gemm.transposeB ? column * b.rowStride : column), Int64(b.rowStride), gemm.transposeB,
+                    Int64(min(width, n - column)), Int64(depth), Int64(width), words + panel * width * own)
+            }
+            let rowSource = a.floats + (gemm.transposeA ? first * a.rowStride : first)
+            pool.parallelFor(Chunks.count(m, size: rowsOfTask)) { task, worker in
+                let rows = Chunks.range(task, count: m, size: rowsOfTask)
+                let packed = words + panelWords + worker * taskWords
+                for row in stride(from: rows.lowerBound, to: rows.upperBound, by: height) {
+                    apus_bfloat16_pack(
+                        rowSource + (gemm.transposeA ? row : row * a.rowStride), Int64(a.rowStride), !gemm.transposeA,
+                        Int64(min(height, rows.upperBound - row)), Int64(depth), Int64(height),
+                        packed + (row - rows.lowerBound) * own)
+                }
+                let target = output.floats + rows.lowerBound * output.rowStride
+                apus_bfloat16_product(
+                    packed, Int64(rows.count), words, Int64(n), Int64(own), gemm.alpha,
+                    first == 0 ? gemm.beta : 1, target, Int64(output.rowStride))
+                if isLast, gemm.bias != nil || activation != 0 {
+                    apus_bias_activation(
+                        target, Int64(output.rowStride), Int64(rows.count), Int64(n), gemm.bias?.floats, activation)
+                }
+            }
+        }
+    }
+
+    /// The same with rounded copies and products of float32.
+    private func roundedGemm(_ gemm: Gemm) {
+        func rounded(_ matrix: Matrix) -> Matrix? {
+            let copy = HostBuffer<Float>(uninitializedCount: max(matrix.count, 1))
+            let size = Chunks.rows(columns: matrix.columns)
+            pool.parallelFor(Chunks.count(matrix.rows, size: size)) { task, _ in
+                let rows = Chunks.range(task, count: matrix.rows, size: size)
+                apus_bfloat16_round(
+                    matrix.floats + rows.lowerBound * matrix.rowStride, Int64(matrix.rowStride), Int64(rows.count),
+                    Int64(matrix.columns), copy.baseAddress + rows.lowerBound * matrix.columns)
+            }
+            return try? Matrix(
+                storage: CPUStorage(viewing: copy, deviceName: matrix.storage.deviceName), elementType: .float32,
+                offset: 0, rows: matrix.rows, columns: matrix.columns,
+                rowStride: matrix.columns)
+        }
+        guard let a = rounded(gemm.a), let b = rounded(gemm.b) else { return }
+        product(gemm, a, b)
+    }
+}
