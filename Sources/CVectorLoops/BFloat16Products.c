@@ -78,27 +78,51 @@ APUS_PAIRS static void pack_along(const float *x, int64_t stride, int64_t count,
     }
 }
 
-// Up to sixteen lines whose numbers of one depth lie beside each other.
-APUS_PAIRS static void pack_across(const float *x, int64_t stride, int64_t count, int64_t depth, int64_t width,
-                                   __mmask16 lanes, uint32_t *out) {
-    const __mmask16 there = (__mmask16)(count >= 16 ? 0xFFFF : count > 0 ? (1u << count) - 1 : 0);
-    for (int64_t p = 0; p < depth; p += 2) {
-        const __m512 first = _mm512_maskz_loadu_ps(there, x + p * stride);
-        const __m512 second = p + 1 < depth ? _mm512_maskz_loadu_ps(there, x + (p + 1) * stride) : _mm512_setzero_ps();
-        const __m512i low = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(first));
-        const __m512i high = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(second));
-        _mm512_mask_storeu_epi32(out + p / 2 * width, lanes, _mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
+// Lines whose numbers of one depth lie beside each other: rows of the source are read once, for all groups of lines.
+APUS_PAIRS static void pack_across(const float *x, int64_t stride, int64_t lines, int64_t depth, int64_t width,
+                                   uint32_t *out) {
+    const int64_t pairs = (depth + 1) / 2;
+    for (int64_t q = 0; q < pairs; ++q) {
+        const float *first = x + 2 * q * stride, *second = first + stride;
+        const __mmask16 whole = 2 * q + 1 < depth ? 0xFFFF : 0;
+        // Rows are far from each other, and pieces of them short: no prefetcher of the processor's follows.
+        if (2 * q + 17 < depth) {
+            for (int64_t l = 0; l < lines; l += 16) {
+                __builtin_prefetch(first + 16 * stride + l);
+                __builtin_prefetch(second + 16 * stride + l);
+            }
+        }
+        for (int64_t group = 0; group < lines; group += width) {
+            uint32_t *target = out + group * pairs + q * width;
+            for (int64_t l = 0; l < width; l += 16) {
+                const int64_t left = lines - group - l;
+                const __mmask16 there = (__mmask16)(left >= 16 ? 0xFFFF : left > 0 ? (1u << left) - 1 : 0);
+                const __mmask16 lanes = (__mmask16)(width - l >= 16 ? 0xFFFF : (1u << (width - l)) - 1);
+                const __m512 even = _mm512_maskz_loadu_ps(there & lanes, first + group + l);
+                const __m512 odd = _mm512_maskz_loadu_ps(there & lanes & whole, second + group + l);
+                const __m512i low = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(even));
+                const __m512i high = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(odd));
+                _mm512_mask_storeu_epi32(target + l, lanes, _mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
+            }
+        }
     }
 }
 
 APUS_PAIRS
-void apus_bfloat16_pack(const float *x, int64_t stride, bool along, int64_t count, int64_t depth, int64_t width,
+void apus_bfloat16_pack(const float *x, int64_t stride, bool along, int64_t lines, int64_t depth, int64_t width,
                         uint32_t *out) {
-    for (int64_t first = 0; first < width; first += 16) {
-        const __mmask16 lanes = (__mmask16)(width - first >= 16 ? 0xFFFF : (1u << (width - first)) - 1);
-        const int64_t own = count > first ? count - first : 0;
-        if (along) pack_along(x + first * stride, stride, own, depth, width, lanes, out + first);
-        else pack_across(x + first, stride, own, depth, width, lanes, out + first);
+    if (!along) {
+        pack_across(x, stride, lines, depth, width, out);
+        return;
+    }
+    const int64_t pairs = (depth + 1) / 2;
+    for (int64_t group = 0; group < lines; group += width) {
+        for (int64_t l = 0; l < width; l += 16) {
+            const __mmask16 lanes = (__mmask16)(width - l >= 16 ? 0xFFFF : (1u << (width - l)) - 1);
+            const int64_t left = lines - group - l, room = width - l < 16 ? width - l : 16;
+            pack_along(x + (group + l) * stride, stride, left < 0 ? 0 : left < room ? left : room, depth, width, lanes,
+                       out + group * pairs + l);
+        }
     }
 }
 
@@ -149,7 +173,7 @@ void apus_bfloat16_product(const uint32_t *a, int64_t m, const uint32_t *b, int6
 #else
 
 bool apus_bfloat16_products_available(void) { return false; }
-void apus_bfloat16_pack(const float *x, int64_t stride, bool along, int64_t count, int64_t depth, int64_t width,
+void apus_bfloat16_pack(const float *x, int64_t stride, bool along, int64_t lines, int64_t depth, int64_t width,
                         uint32_t *out) {}
 void apus_bfloat16_product(const uint32_t *a, int64_t m, const uint32_t *b, int64_t n, int64_t pairs, float alpha,
                            float beta, float *c, int64_t stride) {}

@@ -15,10 +15,8 @@ extension CPUBackend {
         let (width, height) = (Int(APUS_BFLOAT16_COLUMNS), Int(APUS_BFLOAT16_ROWS))
         let pairs = (min(k, Self.depth) + 1) / 2
         let panels = Chunks.count(n, size: width)
-        // Few enough rows that their packed form stays in the second cache, and that there is work for all threads.
-        let groups = max(
-            1, min(Self.taskBytes / (4 * pairs * height), Chunks.count(m, size: 4 * height * pool.threadCount)))
-        let rowsOfTask = groups * height
+        let rowsOfTask = Self.rows(
+            m, most: max(Self.taskBytes / (4 * pairs * height), 1) * height, step: height, threads: pool.threadCount)
         let (panelWords, taskWords) = (panels * width * pairs, rowsOfTask * pairs)
         // All of b, packed once for every task, and the rows of the tasks.
         let words = UnsafeMutableRawPointer(
@@ -31,22 +29,22 @@ extension CPUBackend {
             let own = (depth + 1) / 2
             let isLast = first + depth == k
             let source = b.floats + (gemm.transposeB ? first : first * b.rowStride)
-            pool.parallelFor(panels) { panel, _ in
-                let column = panel * width
+            // Some panels together: where they lie across the depth, rows of b are then read in long pieces.
+            let columnsOfTask = Chunks.count(panels, size: min(panels, pool.threadCount)) * width
+            pool.parallelFor(Chunks.count(n, size: columnsOfTask)) { task, _ in
+                let columns = Chunks.range(task, count: n, size: columnsOfTask)
+                let column = columns.lowerBound
                 apus_bfloat16_pack(
                     source + (gemm.transposeB ? column * b.rowStride : column), Int64(b.rowStride), gemm.transposeB,
-                    Int64(min(width, n - column)), Int64(depth), Int64(width), words + panel * width * own)
+                    Int64(columns.count), Int64(depth), Int64(width), words + column * own)
             }
             let rowSource = a.floats + (gemm.transposeA ? first * a.rowStride : first)
             pool.parallelFor(Chunks.count(m, size: rowsOfTask)) { task, worker in
                 let rows = Chunks.range(task, count: m, size: rowsOfTask)
                 let packed = words + panelWords + worker * taskWords
-                for row in stride(from: rows.lowerBound, to: rows.upperBound, by: height) {
-                    apus_bfloat16_pack(
-                        rowSource + (gemm.transposeA ? row : row * a.rowStride), Int64(a.rowStride), !gemm.transposeA,
-                        Int64(min(height, rows.upperBound - row)), Int64(depth), Int64(height),
-                        packed + (row - rows.lowerBound) * own)
-                }
+                apus_bfloat16_pack(
+                    rowSource + (gemm.transposeA ? rows.lowerBound : rows.lowerBound * a.rowStride), Int64(a.rowStride),
+                    !gemm.transposeA, Int64(rows.count), Int64(depth), Int64(height), packed)
                 let target = output.floats + rows.lowerBound * output.rowStride
                 apus_bfloat16_product(
                     packed, Int64(rows.count), words, Int64(n), Int64(own), gemm.alpha,
@@ -57,6 +55,13 @@ extension CPUBackend {
                 }
             }
         }
+    }
+
+    /// Rows of a task: few enough that their packed form stays in the second cache, and so many tasks that threads have equal
+    /// shares.
+    private static func rows(_ m: Int, most: Int, step: Int, threads: Int) -> Int {
+        let most = min(most, max((m / (4 * threads) + step - 1) / step * step, step))
+        return stride(from: most, to: most / 2, by: -step).first { Chunks.count(m, size: $0) % threads == 0 } ?? most
     }
 
     /// The same with rounded copies and products of float32.

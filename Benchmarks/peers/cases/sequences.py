@@ -183,7 +183,7 @@ def torch_next_item(histories, last, known, length, d, blocks, heads, hidden, dr
                 rank = int((scores[row] > scores[row, last[user]]).sum())
                 gain += 1 / np.log2(rank + 2) if rank < 10 else 0.0
                 people += 1
-    return gain / people, people
+    return float(gain / people), people
 
 
 SETS = {

@@ -8,10 +8,11 @@ enum { APUS_BFLOAT16_ROWS = 12, APUS_BFLOAT16_COLUMNS = 32 };
 
 bool apus_bfloat16_products_available(void);
 
-// Rounds, ties to even, `count` ≤ width lines of `depth` numbers and packs them in pairs along the depth: pair q of line l is
-// out[q · width + l], a missing last one is 0, as are lines past `count`. Number p of line l is x[l · stride + p], or, unless
-// `along`, x[p · stride + l]. width is 12 or 32.
-void apus_bfloat16_pack(const float *x, int64_t stride, bool along, int64_t count, int64_t depth, int64_t width,
+// Rounds, ties to even, lines of `depth` numbers and packs them in groups of `width` lines, 12 or 32, in pairs along the
+// depth: pair q of line l of group g is out[(g · pairs + q) · width + l], pairs being half the depth, rounded up; a missing
+// last number is 0, as are the lines that the last group lacks. Number p of line l is x[l · stride + p], or, unless `along`,
+// x[p · stride + l].
+void apus_bfloat16_pack(const float *x, int64_t stride, bool along, int64_t lines, int64_t depth, int64_t width,
                         uint32_t *out);
 
 // c = alpha · a · b + beta · c for m rows and n columns of c, which is not read when beta is 0. a is packed in groups of 12
