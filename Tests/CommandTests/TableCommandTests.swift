@@ -70,6 +70,33 @@ import Testing
         #expect((report["profit"]?.object?["profit"]?.number ?? 0) > 0)
     }
 
+    /// Part by part or as a whole, and single rows by their values: the same predictions.
+    @Test func filesAndRowsArePredictedAlike() throws {
+        let folder = folder()
+        _ = try trained(folder)
+        func predict(_ more: [String]) throws -> Program.Outcome {
+            try Program.run(["predict", "--model", folder.path + "/left.apus", "--device", "cpu"] + more)
+        }
+        let data = ["--data", folder.path + "/customers.csv"]
+        let whole = try predict(data + ["--output", folder.path + "/whole.csv"])
+        // An eighth of the limit is less than the file has.
+        let parts = try predict(data + ["--output", folder.path + "/parts.csv", "--memory-limit", "100000"])
+        #expect(whole.code == 0 && parts.code == 0, "\(whole.errors) \(parts.errors)")
+        let lines = TemporaryFolder.text(folder.path + "/whole.csv")
+        #expect(TemporaryFolder.text(folder.path + "/parts.csv") == lines)
+        #expect(lines.split(separator: "\n").count == 901)
+        let fields = Self.customers.split(separator: "\n")[1].split(separator: ";", omittingEmptySubsequences: false)
+        let row = "contract=\(fields[1]),calls=\(fields[2]),bill=\(fields[3]),city=\(fields[4])"
+        let one = try predict(["--row", row, "--row", "calls=7", "--json"])
+        #expect(one.code == 0, "\(one.errors)")
+        let said = try JSONText.object(in: one.output)["predictions"]?.array ?? []
+        let expected = Double(lines.split(separator: "\n")[1].split(separator: ",").last ?? "") ?? -1
+        #expect(said.count == 2 && abs((said[0].object?["probability"]?.number ?? 0) - expected) < 1e-6)
+        let wrong = try predict(["--row", "call=7"])
+        #expect(
+            wrong.code == 64 && wrong.errors.contains("`call`") && wrong.errors.contains("calls"), "\(wrong.errors)")
+    }
+
     @Test func theLikeliestAreListed() throws {
         let folder = folder()
         _ = try trained(folder)

@@ -8,8 +8,9 @@ struct PredictCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "predict", abstract: "Predict the rows of a table, or score pairs of users and items.",
         discussion: """
-            A model of a table takes --data, a recommender --user and --item, or --pairs. Pairs whose user or item the \
-            model does not know get an empty score and a reason.
+            A model of a table takes --data, or --row for single rows; a large file is predicted part by part where all rows \
+            go to --output. A recommender takes --user and --item, or --pairs. Pairs whose user or item the model does not \
+            know get an empty score and a reason.
             """)
 
     @Option(help: "The model file.")
@@ -23,6 +24,10 @@ struct PredictCommand: ParsableCommand {
     @Option(help: "Columns of that file if it has no header: user,item")
     var columns: String?
     @OptionGroup var data: ModelDataFlags
+    @Option(
+        name: .customLong("row"),
+        help: "A row by its values, age=25,income=50000, for a model of a table; columns left out are missing. Repeat.")
+    var rows: [String] = []
     @Option(help: "Only the rows with the highest predictions: a number, or a share such as 10%.")
     var top: String?
     @Option(name: .customLong("id"), help: "Column that says who a row is (default: columns of identifiers).")
@@ -36,18 +41,21 @@ struct PredictCommand: ParsableCommand {
 
     func validate() throws {
         guard reasons >= 0 else { throw ValidationError("--reasons must be 0 or more, not \(reasons)") }
-        guard [data.data, pairs, user].compactMap({ $0 }).count == 1, (user != nil) == (item != nil) else {
-            throw ValidationError("give --data, or --user and --item, or --pairs")
+        guard [data.data, pairs, user, rows.first].compactMap({ $0 }).count == 1, (user != nil) == (item != nil) else {
+            throw ValidationError("give --data, or --row, or --user and --item, or --pairs")
         }
     }
 
     func run() throws {
         let kind = try SavedModel(path: model)
-        guard (kind != .recommender) == (data.data != nil) else {
+        guard (kind != .recommender) == (data.data != nil || !rows.isEmpty) else {
             throw ValidationError(
                 kind != .recommender
-                    ? "this is a model of a table: give --data"
+                    ? "this is a model of a table: give --data or --row"
                     : "this is a recommender: give --user and --item, or --pairs")
+        }
+        guard rows.isEmpty || kind == .table else {
+            throw ValidationError("--row needs a model that predicts a column; give --data")
         }
         if kind == .isolationForest {
             guard reasons == 0 else { throw ValidationError("--reasons needs a model that predicts a column") }
@@ -66,8 +74,8 @@ struct PredictCommand: ParsableCommand {
         }
         if kind == .table {
             return try TablePrediction(
-                modelPath: model, data: data, top: top, identifier: identifier, reasons: reasons, output: output,
-                deviceOption: deviceOption, global: global
+                modelPath: model, data: data, given: rows, top: top, identifier: identifier, reasons: reasons,
+                output: output, deviceOption: deviceOption, global: global
             ).run()
         }
         if let output { try OutputFolder.check(output) }

@@ -20,12 +20,36 @@ struct ModelDataFlags: ParsableArguments {
     }
 }
 
+extension ModelDataFlags {
+    /// Hands over the table a part at a time.
+    func forEachPart(
+        for model: TableModel, _ global: GlobalOptions, _ progress: ProgressDisplay, _ body: (Table) throws -> Void
+    ) throws -> TableReadReport {
+        guard let data else { throw ValidationError("name a table with --data") }
+        let options = try ModelData.options(
+            delimiter: delimiter, types: types, encoding: .detected, onBadRow: .fail, model: model, global)
+        return try TableReader.forEachPart(of: data, options: options, progress: progress.handler, body)
+    }
+}
+
 /// Reads tables for models.
 enum ModelData {
     static func read(
         _ path: String, delimiter: String?, types: [String], encoding: TextEncoding, onBadRow: BadRowRule,
         model: TableModel, _ global: GlobalOptions, _ progress: ProgressDisplay
     ) throws -> Table {
+        let options = try options(
+            delimiter: delimiter, types: types, encoding: encoding, onBadRow: onBadRow, model: model, global)
+        let (table, report) = try TableReader.readWithReport(path, options: options, progress: progress.handler)
+        ProgressDisplay.clearLine()
+        for sentence in report.sentences { global.remark(sentence) }
+        return table
+    }
+
+    static func options(
+        delimiter: String?, types: [String], encoding: TextEncoding, onBadRow: BadRowRule, model: TableModel,
+        _ global: GlobalOptions
+    ) throws -> TableReadOptions {
         var options = TableReadOptions()
         options.delimiter = delimiter == "\\t" ? "\t" : delimiter
         options.encoding = encoding
@@ -36,9 +60,6 @@ enum ModelData {
         options.onBadValue = .missing
         options = model.pipeline.recipe.readOptions(options)
         options.types.merge(try TableFlags.types(types)) { $1 }
-        let (table, report) = try TableReader.readWithReport(path, options: options, progress: progress.handler)
-        ProgressDisplay.clearLine()
-        for sentence in report.sentences { global.remark(sentence) }
-        return table
+        return options
     }
 }
