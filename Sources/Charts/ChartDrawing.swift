@@ -93,6 +93,8 @@ struct ChartDrawing {
                 picture.line(
                     [(place, row - 4), (place + 22, row - 4)], color: Chart.color(number), width: 2.2,
                     dashes: dashes(series, number))
+            case .points where isCrowded:
+                picture.circle(x: place + 10, y: row - 4, radius: 4, fill: Chart.color(number), opacity: 1)
             case .points: picture.mark(number, x: place + 10, y: row - 4, color: Chart.color(number))
             case .bars, .histogram, .band:
                 picture.rectangle(x: place, y: row - 10, width: 18, height: 11, fill: Chart.color(number))
@@ -141,6 +143,13 @@ struct ChartDrawing {
         }
     }
 
+    /// Whether points are too many for marks of their own: then all series have dots, so that none looks the heavier.
+    private var isCrowded: Bool {
+        chart.series.reduce(0) { sum, series in
+            if case .points(let points) = series.form { sum + points.count } else { sum }
+        } > 300
+    }
+
     private mutating func draw(_ series: ChartSeries, _ number: Int) {
         let color = Chart.color(number)
         switch series.form {
@@ -158,9 +167,9 @@ struct ChartDrawing {
                 picture.line(run, color: color, width: 2, dashes: dashes(series, number))
             }
         case .points(let points):
-            let faint = points.count > 300
+            let isCrowded = isCrowded
             for point in points where x.contains(point.x) && y.contains(point.y) {
-                if faint {
+                if isCrowded {
                     picture.circle(x: x.place(point.x), y: y.place(point.y), radius: 2, fill: color, opacity: 0.35)
                 } else {
                     picture.mark(number, x: x.place(point.x), y: y.place(point.y), color: color)

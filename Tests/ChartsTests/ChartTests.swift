@@ -61,6 +61,19 @@ import Testing
         #expect((elements(map.svg())["rect"] ?? 0) >= 5)
     }
 
+    /// Marks for some points; with many, dots for all series and in the legend, so that none looks the heavier.
+    @Test func crowdedPointsAreDotsInAllSeries() {
+        func circles(_ counts: [Int]) -> Int {
+            let series = counts.enumerated().map { number, count in
+                ChartSeries("s\(number)", .points((0..<count).map { (x: Double($0), y: Double(number)) }))
+            }
+            return elements(Chart("", x: Axis("x"), y: Axis("y"), series: series).svg())["circle"] ?? 0
+        }
+        #expect(circles([400, 10]) == 412)
+        // The first series has circles of its own.
+        #expect(circles([20, 10]) == 21)
+    }
+
     @Test func axesHaveReadableTicks() {
         let year = 1_704_067_200.0
         let time = Chart(
