@@ -115,11 +115,13 @@ import Testing
         let scale = outputs.storage.array.map(abs).max()!
         for row in 0..<600 { #expect(abs(small[row, 0] - outputs[row, 0]) < 0.05 * scale) }
         let rows = HostMatrix(rows: 3, columns: 2, elements: (0..<3).flatMap { Array(data.features.row($0)) })
-        let (base, values) = try IntegratedGradients(Self.perceptron, weights: weights, stream: stream)
-            .contributions(rows, from: [0, 0], output: 0)
+        let found = try IntegratedGradients(Self.perceptron, weights: weights, stream: stream)
+            .contributions(rows, from: .init(numbers: [0, 0]), output: 0)
         for row in 0..<3 {
-            let difference = Double(outputs[row, 0]) - base
-            #expect(abs(values[2 * row] + values[2 * row + 1] - difference) <= 1e-3 * max(abs(difference), 1e-2))
+            let difference = Double(outputs[row, 0]) - found.base
+            #expect(
+                abs(found.numbers[2 * row] + found.numbers[2 * row + 1] - difference) <= 1e-3
+                    * max(abs(difference), 1e-2))
         }
     }
 

@@ -1,5 +1,6 @@
 import Compute
 import Core
+import Glibc
 import Learners
 import Tables
 import Testing
@@ -55,6 +56,40 @@ import Testing
         let found = try area(learner, device)
         // One number for every level can't: see the next test.
         #expect(found > 0.88, "\(architecture.rawValue): \(found)")
+    }
+
+    /// Integrated gradients: with the base they add up to the log odds, and a level's part is the level's.
+    @Test("say what each column adds", arguments: TestDevices.names, WideDeepArchitecture.allCases)
+    func contributions(_ device: String, _ architecture: WideDeepArchitecture) throws {
+        var learner = WideDeepLearner()
+        learner.architecture = architecture
+        learner.learningRate = 0.01
+        learner.epochs = 3
+        if architecture == .wideDeep { learner.crosses = ["shop*good"] }
+        let data = try Self.shop(rows: 2000, seed: 1)
+        let result = try TableTraining.train(
+            data, options: TableTrainingOptions(pipeline: TablePipeline(learner: learner)), context: context(device))
+        let pipeline = result.model.pipeline
+        let network = try #require(pipeline.predictor as? NetworkPredictor)
+        let features = try pipeline.recipe.apply(data.table).selecting(rows: Array(0..<15))
+        let found = try #require(try network.contributions(of: features, output: 1, context: context(device)))
+        let predictions = try network.predict(features, context: context(device))
+        let columns = features.columns.count
+        #expect(found.values.count == 15 * columns && columns == 3)
+        for row in 0..<15 {
+            let own = found.values[row * columns..<(row + 1) * columns]
+            let p = Double(predictions[row, 1])
+            let difference = log(p / (1 - p)) - found.base
+            #expect(abs(own.reduce(0, +) - difference) <= 1e-3 * max(abs(difference), 0.05), "row \(row): \(own)")
+            #expect(own.allSatisfy { abs($0) > 1e-7 })
+        }
+        // Where only a level changes, so do the parts of its column most of all.
+        let base = try network.contributions(
+            of: Features(
+                columns: features.columns,
+                values: .dense(HostMatrix(rows: 1, columns: columns, elements: [.nan, .nan, 0]))), output: 1,
+            context: context(device))
+        #expect(abs(base?.values.prefix(2).reduce(0, +) ?? 1) < 1e-6)
     }
 
     @Test func linearModelsDoNot() throws {

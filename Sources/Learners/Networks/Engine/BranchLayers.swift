@@ -1,6 +1,17 @@
 import Compute
 import Core
 
+/// An embedding whose vectors come from outside.
+struct OpenedEmbedding {
+    let name: String
+    let tables: [EmbeddingTable]
+    let units: Int
+    let arrangement: EmbeddingArrangement
+    /// batch × (units of all tables beside each other, or of their sum)
+    let vectors: Matrix
+    let gradient: Matrix
+}
+
 /// Tables of vectors, branches, and products of vectors.
 extension LayerCompiler {
     /// The vectors that the identifiers of the batch have, behind the input or in its place. The tables' step is not part
@@ -10,6 +21,7 @@ extension LayerCompiler {
         _ arrangement: EmbeddingArrangement
     ) throws(ComputeError) -> LayerFlow {
         let output = try flow(layer.output)
+        if opensEmbeddings { return try opened(layer, input, output, tables, units, arrangement) }
         let batchIDs = try IdentifierBatch(tables, arrangement, batch: batch, training: training, stream: stream)
         identifiers.append(batchIDs)
         let table = parameters.table(layer.name)
@@ -40,6 +52,38 @@ extension LayerCompiler {
                 TableUpdate(
                     table: table, touched: touched, gradient: gradient.columns(before..<gradient.columns)))
         }
+        return output
+    }
+
+    /// The same with vectors from outside.
+    private func opened(
+        _ layer: ResolvedLayer, _ input: LayerFlow, _ output: LayerFlow, _ tables: [EmbeddingTable], _ units: Int,
+        _ arrangement: EmbeddingArrangement
+    ) throws(ComputeError) -> LayerFlow {
+        let before = arrangement == .append ? input.shape.columns : 0
+        let width = arrangement == .sum ? units : tables.count * units
+        let (vectors, gradient) = (
+            try stream.allocate(rows: batch, columns: width), try stream.allocate(rows: batch, columns: width)
+        )
+        opened.append(
+            OpenedEmbedding(
+                name: layer.name, tables: tables, units: units, arrangement: arrangement, vectors: vectors,
+                gradient: gradient))
+        let range = before..<before + width
+        add(
+            forward: { stream throws(ComputeError) in
+                if before > 0 { try stream.copy(input.value, to: output.value.columns(0..<before)) }
+                try stream.copy(vectors, to: output.value.columns(range))
+            },
+            backward: { stream throws(ComputeError) in
+                try stream.copy(output.gradient!.columns(range), to: gradient)
+                guard let inputGradient = input.gradient, inputGradient.count > 0 else { return }
+                if before > 0 {
+                    try stream.copy(output.gradient!.columns(0..<before), to: inputGradient)
+                } else {
+                    try stream.fill(inputGradient, with: 0)
+                }
+            })
         return output
     }
 

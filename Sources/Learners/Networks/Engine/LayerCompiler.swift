@@ -46,6 +46,10 @@ final class LayerCompiler {
     private var dropouts: UInt64 = 0
     /// 1 × (batch · length), int32, for attention: rows whose number is below 0 are seen by none.
     var padding: Matrix?
+    /// Whether vectors of identifiers come from outside, and their gradients go there: for what is asked about them.
+    var opensEmbeddings = false
+    /// The layers whose vectors come from outside.
+    var opened: [OpenedEmbedding] = []
     /// Where the sequences end that the last embedding has begun; nil before one.
     var ends: SequenceEnds?
     /// The probabilities of every attention, in the order of the layers.

@@ -80,6 +80,26 @@ public struct NetworkInputs: Codable, Sendable, Equatable {
         }
     }
 
+    /// Contributions by columns of the features, row after row.
+    func byColumn(_ found: IntegratedGradients.Contributions, rows: Int) -> [Double] {
+        var values = [Double](repeating: 0, count: rows * featureCount)
+        let width = identifierCount
+        for row in 0..<rows {
+            let start = row * featureCount
+            for (place, column) in columns.enumerated() {
+                values[start + column] = found.numbers[row * columns.count + place]
+            }
+            for (place, category) in categories.enumerated() {
+                values[start + category.column] += found.identifiers[row * width + place]
+            }
+            for (place, cross) in crosses.enumerated() {
+                let part = found.identifiers[row * width + categories.count + place] / Double(cross.categories.count)
+                for category in cross.categories { values[start + categories[category].column] += part }
+            }
+        }
+        return values
+    }
+
     /// The columns that are numbers.
     func numbers(_ features: Features) -> HostMatrix {
         let all = features.dense

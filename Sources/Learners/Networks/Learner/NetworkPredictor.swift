@@ -170,19 +170,25 @@ public struct NetworkPredictor: SupervisedPredictor {
             numbers(features), identifiers: settings.inputs?.identifiers(features))
     }
 
-    /// Integrated gradients (Sundararajan, Taly and Yan 2017) from the mean row of the training data: base and
-    /// contributions add up to the score to 1e-3 of what they explain. nil for networks with tables of vectors: between
-    /// two levels there is no line.
+    /// Integrated gradients (Sundararajan, Taly and Yan 2017) from the mean row of the training data, its categories unseen:
+    /// base and contributions add up to the score to 1e-3 of what they explain. A cross's part is divided among its
+    /// categories. nil for networks that read sequences.
     public func contributions(
         of features: Features, output: Int, context: LearningContext
     ) throws -> FeatureContributions? {
-        if let inputs = settings.inputs, inputs.identifierCount > 0 { return nil }
+        if settings.inputs?.sequences != nil { return nil }
         let score = task.kind == .multiclass ? output : 0
-        var result = try IntegratedGradients(settings.architecture, weights: weights, stream: context.stream)
+        let inputs = settings.inputs
+        let mean = Features(
+            columns: features.columns,
+            values: .dense(HostMatrix(rows: 1, columns: featureMeans.count, elements: reference)))
+        let found = try IntegratedGradients(settings.architecture, weights: weights, stream: context.stream)
             .contributions(
-                numbers(features),
-                from: HostMatrix(rows: 1, columns: featureMeans.count, elements: featureMeans)
-                    .scaled(settings.shift, settings.factor).storage.array, output: score)
+                numbers(features), identifiers: inputs?.identifiers(features),
+                from: .init(
+                    numbers: numbers(mean).storage.array, identifiers: inputs?.identifiers(mean)?.values ?? []),
+                output: score)
+        var result = (base: found.base, values: inputs?.byColumn(found, rows: features.rows) ?? found.numbers)
         switch task.kind {
         case .regression:
             result.values = result.values.map { $0 * settings.deviation }
@@ -198,6 +204,15 @@ public struct NetworkPredictor: SupervisedPredictor {
         return FeatureContributions(
             base: result.base, values: result.values, columns: features.columns.count,
             scale: task.kind == .regression ? "value" : task.kind == .binary ? "log odds" : "score")
+    }
+}
+
+extension NetworkPredictor {
+    /// The mean row, in which no category has a level.
+    private var reference: [Float] {
+        var row = featureMeans
+        for category in settings.inputs?.categories ?? [] { row[category.column] = .nan }
+        return row
     }
 }
 
