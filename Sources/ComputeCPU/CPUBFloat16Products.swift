@@ -10,7 +10,7 @@ extension CPUBackend {
     private static let taskBytes = 256 << 10
 
     func bfloat16Gemm(_ gemm: Gemm) {
-        guard apus_bfloat16_products_available(), gemm.k > 0 else { return roundedGemm(gemm) }
+        guard device.multipliesPairs, gemm.k > 0 else { return roundedGemm(gemm) }
         let (m, n, k) = (gemm.m, gemm.n, gemm.k)
         let (width, height) = (Int(APUS_BFLOAT16_COLUMNS), Int(APUS_BFLOAT16_ROWS))
         let pairs = (min(k, Self.depth) + 1) / 2
@@ -66,21 +66,19 @@ extension CPUBackend {
 
     /// The same with rounded copies and products of float32.
     private func roundedGemm(_ gemm: Gemm) {
-        func rounded(_ matrix: Matrix) -> Matrix? {
-            let copy = HostBuffer<Float>(uninitializedCount: max(matrix.count, 1))
-            let size = Chunks.rows(columns: matrix.columns)
-            pool.parallelFor(Chunks.count(matrix.rows, size: size)) { task, _ in
-                let rows = Chunks.range(task, count: matrix.rows, size: size)
-                apus_bfloat16_round(
-                    matrix.floats + rows.lowerBound * matrix.rowStride, Int64(matrix.rowStride), Int64(rows.count),
-                    Int64(matrix.columns), copy.baseAddress + rows.lowerBound * matrix.columns)
-            }
-            return try? Matrix(
-                storage: CPUStorage(viewing: copy, deviceName: matrix.storage.deviceName), elementType: .float32,
-                offset: 0, rows: matrix.rows, columns: matrix.columns,
-                rowStride: matrix.columns)
+        let copies = scratch(worker: 0, count: max(gemm.a.count + gemm.b.count, 1))
+        round(gemm.a, into: copies)
+        round(gemm.b, into: copies + gemm.a.count)
+        product(gemm, copies, gemm.a.columns, copies + gemm.a.count, gemm.b.columns)
+    }
+
+    private func round(_ matrix: Matrix, into copy: UnsafeMutablePointer<Float>) {
+        let size = Chunks.rows(columns: matrix.columns)
+        pool.parallelFor(Chunks.count(matrix.rows, size: size)) { task, _ in
+            let rows = Chunks.range(task, count: matrix.rows, size: size)
+            apus_bfloat16_round(
+                matrix.floats + rows.lowerBound * matrix.rowStride, Int64(matrix.rowStride), Int64(rows.count),
+                Int64(matrix.columns), copy + rows.lowerBound * matrix.columns)
         }
-        guard let a = rounded(gemm.a), let b = rounded(gemm.b) else { return }
-        product(gemm, a, b)
     }
 }

@@ -19,6 +19,8 @@ public final class CPUDevice: Device {
     public let unsupportedOperations: [OperationKind: String]
     /// What a user should know about this machine's set-up: variables that slow OpenBLAS down, for example.
     public let notes: [String]
+    /// Whether products of bfloat16 take the processor's own instructions.
+    let multipliesPairs: Bool
     let pool: WorkerPool
     let memory: CPUMemory
 
@@ -29,12 +31,15 @@ public final class CPUDevice: Device {
     ///   - threads: worker threads, the caller included; nil for all available cores.
     ///   - memoryLimitBytes: most bytes of device memory; nil for what the machine has. Scratch memory of the
     ///     workers, a few megabytes each, is not counted.
+    ///   - multipliesPairs: whether products of bfloat16 take the processor's own instructions, where it has them; false to
+    ///     test what others do.
     ///   - unsupportedOperations: what the certificate of this processor, once it is known, forbids, with the reason.
     public init(
-        threads: Int? = nil, memoryLimitBytes: Int? = nil,
+        threads: Int? = nil, memoryLimitBytes: Int? = nil, multipliesPairs: Bool = true,
         unsupportedOperations: (DeviceIdentity) -> [OperationKind: String] = { _ in [:] }
     ) {
         openblas_set_num_threads(1)
+        self.multipliesPairs = multipliesPairs && apus_bfloat16_products_available()
         let threads = max(1, threads ?? Self.availableCores)
         pool = WorkerPool(threadCount: threads)
         let bytes = Self.installedBytes

@@ -46,11 +46,13 @@ extension CPUBackend {
     func gemm(_ gemm: Gemm) {
         let (m, n, k) = (gemm.m, gemm.n, gemm.k)
         if k >= LongProduct.leastLength, m * n <= LongProduct.mostElements, k >= 4 * max(m, n) { return longGemm(gemm) }
-        product(gemm, gemm.a, gemm.b)
+        product(gemm, gemm.a.floats, gemm.a.rowStride, gemm.b.floats, gemm.b.rowStride)
     }
 
-    /// The product with other operands of the same shapes.
-    func product(_ gemm: Gemm, _ left: Matrix, _ right: Matrix) {
+    /// The product with operands that lie elsewhere, in the same shapes.
+    func product(
+        _ gemm: Gemm, _ left: UnsafePointer<Float>, _ leftStride: Int, _ right: UnsafePointer<Float>, _ rightStride: Int
+    ) {
         let (m, n, k) = (gemm.m, gemm.n, gemm.k)
         let slab = Self.slab(m: m, n: n, k: k, threads: pool.threadCount)
         let (rowSlabs, columnSlabs) = (Chunks.count(m, size: slab.rows), Chunks.count(n, size: slab.columns))
@@ -58,13 +60,13 @@ extension CPUBackend {
         pool.parallelFor(rowSlabs * columnSlabs) { chunk, _ in
             let rows = Chunks.range(chunk / columnSlabs, count: m, size: slab.rows)
             let columns = Chunks.range(chunk % columnSlabs, count: n, size: slab.columns)
-            let a = left.floats + (gemm.transposeA ? rows.lowerBound : rows.lowerBound * left.rowStride)
-            let b = right.floats + (gemm.transposeB ? columns.lowerBound * right.rowStride : columns.lowerBound)
+            let a = left + (gemm.transposeA ? rows.lowerBound : rows.lowerBound * leftStride)
+            let b = right + (gemm.transposeB ? columns.lowerBound * rightStride : columns.lowerBound)
             let stride = gemm.output.rowStride
             let c = gemm.output.floats + rows.lowerBound * stride + columns.lowerBound
             Self.product(
-                m: rows.count, n: columns.count, k: k, alpha: gemm.alpha, a, left.rowStride, gemm.transposeA, b,
-                right.rowStride, gemm.transposeB, beta: gemm.beta, c, stride)
+                m: rows.count, n: columns.count, k: k, alpha: gemm.alpha, a, leftStride, gemm.transposeA, b,
+                rightStride, gemm.transposeB, beta: gemm.beta, c, stride)
             if gemm.bias != nil || activation != 0 {
                 apus_bias_activation(
                     c, Int64(stride), Int64(rows.count), Int64(columns.count),

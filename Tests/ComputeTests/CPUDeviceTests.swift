@@ -1,5 +1,6 @@
 import Compute
 import ComputeCPU
+import Conformance
 import Core
 import Devices
 import Testing
@@ -20,6 +21,18 @@ import Testing
             for _ in 0..<3 {
                 #expect(try CPUWorkload.results(of: operation, on: stream) == reference, "\(threads) threads")
             }
+        }
+    }
+
+    /// Processors without instructions for pairs of bfloat16 round first.
+    @Test("multiplies bfloat16 on every processor", arguments: [1, 3])
+    func roundedProducts(_ threads: Int) throws {
+        let stream = try CPUDevice(threads: threads, multipliesPairs: false).makeStream()
+        let cases = ConformanceSuite.full.cases(of: .gemm).filter { $0.name.contains("bfloat16") }
+        #expect(cases.count > 3)
+        for one in cases {
+            let result = one.run(on: stream)
+            #expect(result.outcome == .passed, "\(one): \(result.message)")
         }
     }
 
