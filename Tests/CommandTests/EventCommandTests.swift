@@ -91,13 +91,7 @@ import Testing
             "export", "--model", model, "--format", "onnx", "--output", folder.path + "/net.onnx",
         ])
         #expect(exported.code == 0, "\(exported.errors)")
-        let python = "${APUS_PEERS_PYTHON:-$HOME/.cache/peers-venv/bin/python}"
-        guard try Program.shell("\(python) -c 'import onnxruntime, numpy'").code == 0 else {
-            print("onnxruntime is not installed: the ONNX file was not run")
-            return
-        }
-        _ = folder.write(
-            "check.py",
+        try Program.expectONNXAgrees(
             """
             import csv, json, struct, sys, numpy as np, onnxruntime as ort
             folder = sys.argv[1]
@@ -120,9 +114,7 @@ import Testing
             expected = [float(r["probability"]) for r in csv.DictReader(open(folder + "/list.csv"))]
             assert np.allclose(y.max(1), np.maximum(expected, 1 - np.array(expected)), atol=1e-4), (y[:3], expected[:3])
             print("same")
-            """)
-        let run = try Program.shell("\(python) \(folder.path)/check.py \(folder.path)")
-        #expect(run.output.contains("same"), "\(run.errors)")
+            """, in: folder)
     }
 
     @Test(arguments: [

@@ -73,13 +73,8 @@ import Testing
             #expect(exported.code == 0, "\(exported.errors)")
         }
         // ONNX Runtime, where it is installed, computes the same.
-        let python = "${APUS_PEERS_PYTHON:-$HOME/.cache/peers-venv/bin/python}"
-        let found = try Program.shell("\(python) -c 'import onnxruntime, numpy'")
-        guard found.code == 0 else {
-            print("onnxruntime is not installed: the ONNX file was not run")
-            return
-        }
-        let check = """
+        try Program.expectONNXAgrees(
+            """
             import json, struct, sys, numpy as np, onnxruntime as ort
             folder = sys.argv[1]
             session = ort.InferenceSession(folder + "/net.onnx")
@@ -101,10 +96,7 @@ import Testing
             z = h @ tensor("4.weight").T + tensor("4.bias")
             assert np.allclose(y[:, 1], 1 / (1 + np.exp(-z[:, 0])), atol=1e-5)
             print("same")
-            """
-        _ = folder.write("check.py", check)
-        let run = try Program.shell("\(python) \(folder.path)/check.py \(folder.path)")
-        #expect(run.output.contains("same"), "\(run.errors)")
+            """, in: folder)
     }
 
     @Test func anInterruptedTrainingGoesOn() throws {

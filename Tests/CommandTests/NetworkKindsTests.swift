@@ -47,12 +47,8 @@ import Testing
         ])
         #expect(exported.code == 0, "\(exported.errors)")
         // ONNX Runtime, where it is installed, computes the same for a row of known levels.
-        let python = "${APUS_PEERS_PYTHON:-$HOME/.cache/peers-venv/bin/python}"
-        guard try Program.shell("\(python) -c 'import onnxruntime, numpy'").code == 0 else {
-            print("onnxruntime is not installed: the ONNX file was not run")
-            return
-        }
-        let check = """
+        try Program.expectONNXAgrees(
+            """
             import csv, json, struct, sys, numpy as np, onnxruntime as ort
             folder = sys.argv[1]
             rows = list(csv.DictReader(open(folder + "/customers.csv")))
@@ -69,10 +65,7 @@ import Testing
             assert np.allclose(y.sum(1), 1, atol=1e-5)
             assert np.allclose(y[:, 1], expected, atol=1e-4), (y[:3], expected[:3])
             print("same")
-            """
-        _ = folder.write("check.py", check)
-        let run = try Program.shell("\(python) \(folder.path)/check.py \(folder.path)")
-        #expect(run.output.contains("same"), "\(run.errors)")
+            """, in: folder)
     }
 
     @Test func smallerModels() throws {
@@ -188,13 +181,7 @@ import Testing
             "export", "--model", folder.path + "/cnn.apus", "--format", "onnx", "--output", folder.path + "/cnn.onnx",
         ])
         #expect(exported.code == 0, "\(exported.errors)")
-        let python = "${APUS_PEERS_PYTHON:-$HOME/.cache/peers-venv/bin/python}"
-        guard try Program.shell("\(python) -c 'import onnxruntime, numpy'").code == 0 else {
-            print("onnxruntime is not installed: the ONNX file was not run")
-            return
-        }
-        _ = folder.write(
-            "check.py",
+        try Program.expectONNXAgrees(
             """
             import csv, sys, numpy as np, onnxruntime as ort
             folder = sys.argv[1]
@@ -203,9 +190,7 @@ import Testing
             expected = [float(r["probability"]) for r in csv.DictReader(open(folder + "/list.csv"))]
             assert np.allclose(y[:, 1], expected, atol=1e-4), (y[:3], expected[:3])
             print("same")
-            """)
-        let run = try Program.shell("\(python) \(folder.path)/check.py \(folder.path)")
-        #expect(run.output.contains("same"), "\(run.errors)")
+            """, in: folder)
     }
 
     @Test(arguments: [

@@ -36,6 +36,18 @@ enum Program {
         try spawn("/bin/sh", ["-c", line], environment: environment.merging(["APUS": path]) { $1 })
     }
 
+    /// ONNX Runtime, where it is installed, agrees: a script that is given the folder prints `same`.
+    static func expectONNXAgrees(_ script: String, in folder: TemporaryFolder) throws {
+        let python = "${APUS_PEERS_PYTHON:-$HOME/.cache/peers-venv/bin/python}"
+        guard try shell("\(python) -c 'import onnxruntime, numpy'").code == 0 else {
+            print("onnxruntime is not installed: the ONNX file was not run")
+            return
+        }
+        _ = folder.write("check.py", script)
+        let run = try shell("\(python) \(folder.path)/check.py \(folder.path)")
+        #expect(run.output.contains("same"), "\(run.errors)")
+    }
+
     static func read(_ path: String) -> String? {
         guard let file = fopen(path, "rb") else { return nil }
         defer { fclose(file) }

@@ -122,3 +122,26 @@ func relativeDifference(_ a: [[Double]], _ b: [[Double]]) -> Double {
     }
     return difference.squareRoot() / max(size.squareRoot(), 1e-30)
 }
+
+/// A training of two classes that goes on from the checkpoint of its second epoch comes to the bits of one that never stopped.
+func expectResumes(
+    _ architecture: NetworkArchitecture, _ data: NetworkData, _ options: NetworkTrainingOptions, on device: String
+) throws {
+    func trainer() throws -> NetworkTrainer {
+        try NetworkTrainer(architecture, objective: .binary, options: options, stream: TestDevices.stream(device))
+    }
+    let folder = TemporaryFolder()
+    var saved: NetworkCheckpoint?
+    let whole = try trainer().train(
+        data,
+        saving: { make in
+            let checkpoint = try make()
+            if checkpoint.history.epochs == 2 { saved = checkpoint }
+        })
+    try #require(saved).save(to: folder.file("checkpoint"))
+    let resumed = try trainer().train(data, resuming: try NetworkCheckpoint(path: folder.file("checkpoint")))
+    #expect(resumed.history.losses == whole.history.losses)
+    for (a, b) in zip(whole.weights.values, resumed.weights.values) {
+        #expect(a.array.map(\.bitPattern) == b.array.map(\.bitPattern))
+    }
+}

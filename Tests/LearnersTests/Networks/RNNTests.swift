@@ -111,23 +111,7 @@ import Testing
                 }), targets: (0..<rows).map { Float(random.integer(UInt64(5000 + $0), below: 2)) })
         var options = NetworkTrainingOptions()
         (options.epochs, options.batchSize) = (4, 32)
-        func trainer() throws -> NetworkTrainer {
-            try NetworkTrainer(architecture, objective: .binary, options: options, stream: TestDevices.stream(device))
-        }
-        let folder = TemporaryFolder()
-        var saved: NetworkCheckpoint?
-        let whole = try trainer().train(
-            data,
-            saving: { make in
-                let checkpoint = try make()
-                if checkpoint.history.epochs == 2 { saved = checkpoint }
-            })
-        try #require(saved).save(to: folder.file("checkpoint"))
-        let resumed = try trainer().train(data, resuming: try NetworkCheckpoint(path: folder.file("checkpoint")))
-        #expect(resumed.history.losses == whole.history.losses)
-        for (a, b) in zip(whole.weights.values, resumed.weights.values) {
-            #expect(a.array.map(\.bitPattern) == b.array.map(\.bitPattern))
-        }
+        try expectResumes(architecture, data, options, on: device)
     }
 
     @Test func whatDoesNotFitIsRefused() throws {

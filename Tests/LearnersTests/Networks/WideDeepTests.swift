@@ -159,29 +159,11 @@ import Testing
 
     @Test("go on after an interruption to the same bits", arguments: TestDevices.names, TableOptimizer.allCases)
     func resumes(_ device: String, _ method: TableOptimizer) throws {
-        let folder = TemporaryFolder()
         var options = NetworkTrainingOptions()
         options.epochs = 4
         options.batchSize = 64
         options.tableOptimizer = method
-        let data = Self.data(rows: 300)
-        func trainer() throws -> NetworkTrainer {
-            try NetworkTrainer(
-                Self.architecture, objective: .binary, options: options, stream: TestDevices.stream(device))
-        }
-        var saved: NetworkCheckpoint?
-        let whole = try trainer().train(
-            data,
-            saving: { make in
-                let checkpoint = try make()
-                if checkpoint.history.epochs == 2 { saved = checkpoint }
-            })
-        try #require(saved).save(to: folder.file("checkpoint"))
-        let resumed = try trainer().train(data, resuming: try NetworkCheckpoint(path: folder.file("checkpoint")))
-        #expect(resumed.history.losses == whole.history.losses)
-        for (a, b) in zip(whole.weights.values, resumed.weights.values) {
-            #expect(a.array.map(\.bitPattern) == b.array.map(\.bitPattern))
-        }
+        try expectResumes(Self.architecture, Self.data(rows: 300), options, on: device)
     }
 
     @Test("allocate nothing in a step and copy only the batch", arguments: TestDevices.names)
