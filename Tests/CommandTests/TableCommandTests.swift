@@ -137,8 +137,8 @@ import Testing
         #expect(learners.count == 3)
         #expect(learners.contains { $0.object?["learner"]?.string == "svm(c=0.1)" })
         let tuning = try Program.run([
-            "tune", "--data", folder.path + "/customers.csv", "--target", "left", "--drop", "feedback", "--learner",
-            "logistic", "--trials", "4", "--method", "random", "--search", "l2=0.01..100:log", "--state",
+            "tune", "logistic", "--data", folder.path + "/customers.csv", "--target", "left", "--drop", "feedback",
+            "--trials", "4", "--method", "random", "--search", "l2=0.01..100:log", "--state",
             folder.path + "/state.json", "--device", "cpu", "--json",
         ])
         #expect(tuning.code == 0, "\(tuning.errors)")

@@ -105,26 +105,21 @@ struct ExplainArchitectureCommand: ParsableCommand {
 
 /// Files with the layers of a network.
 enum ArchitectureFile {
-    /// The text of a file. Throws ``SystemError`` when it can't be read.
-    static func text(_ path: String) throws -> String {
-        do {
-            return String(decoding: try Data(contentsOf: URL(filePath: path)), as: UTF8.self)
-        } catch {
-            throw SystemError(operation: "read", object: path, reason: "the file can't be read; check its name")
-        }
-    }
+    /// The text of a file, which says layers. Throws ``DataError`` with file, line and key for what is not understood.
+    static func text(_ path: String) throws(DataError) -> String { try read(path).text }
 
     /// The layers of a file. Throws ``DataError`` with file, line and key for what is not understood.
-    static func layers(_ path: String) throws -> [LayerSpecification] {
-        do throws(DataError) {
-            return try ArchitectureText.layers(try readable(path))
+    static func layers(_ path: String) throws(DataError) -> [LayerSpecification] { try read(path).layers }
+
+    private static func read(_ path: String) throws(DataError) -> (text: String, layers: [LayerSpecification]) {
+        guard let data = try? Data(contentsOf: URL(filePath: path)) else {
+            throw DataError("the file can't be read; check its name", file: path)
+        }
+        let text = String(decoding: data, as: UTF8.self)
+        do {
+            return (text, try ArchitectureText.layers(text))
         } catch {
             throw DataError(error.reason, file: path, line: error.line, column: error.column)
         }
-    }
-
-    private static func readable(_ path: String) throws(DataError) -> String {
-        guard let text = try? text(path) else { throw DataError("the file can't be read; check its name") }
-        return text
     }
 }

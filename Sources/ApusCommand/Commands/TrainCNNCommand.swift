@@ -83,11 +83,7 @@ struct TrainCNNCommand: ParsableCommand {
         var learner = CNNLearner()
         learner.channels = try NetworkFlags.units(channels, "--channels")
         learner.hidden = try NetworkFlags.units(hidden, "--hidden")
-        if let architecture {
-            // Named with its file when something is wrong with it.
-            _ = try ArchitectureFile.layers(architecture)
-            learner.architecture = try ArchitectureFile.text(architecture)
-        }
+        if let architecture { learner.architecture = try ArchitectureFile.text(architecture) }
         learner.batchSize = batchSize
         learner.dropout = dropout
         learner.schedule = schedule

@@ -44,7 +44,8 @@ struct EmbedCommand: ParsableCommand {
         guard (kind == .table) == (data.data != nil), kind == .recommender || side == nil else {
             throw ValidationError(
                 kind == .table
-                    ? "this is a model of a table: give --data, and no --side" : "this is a recommender: give --side")
+                    ? "this is a model of a table: give --data, and no --side"
+                    : "this is a recommender: give --side, and no --data")
         }
         let (label, vectors, name) = try kind == .table ? rows() : sides()
         try write(vectors, label, name)

@@ -34,8 +34,8 @@ struct NetworkFlags: ParsableArguments {
     var l1: Float = 0
     @Option(help: "Penalty on squares of the weights.")
     var l2: Float = 0
-    @Option(name: .customLong("clip-norm"), help: "Largest norm of a gradient; 0 for no limit.")
-    var clipNorm: Float = 0
+    @Option(name: .customLong("clip-norm"), help: "Largest norm of a gradient; 0 for no limit (default: 0; for rnn 5).")
+    var clipNorm: Float?
     @Option(name: .customLong("label-smoothing"), help: "Part of a label that is spread over all classes.")
     var labelSmoothing: Float = 0
     @Flag(help: "Round the operands of products to bfloat16 while training; sums and weights stay float32.")
@@ -78,7 +78,7 @@ struct NetworkFlags: ParsableArguments {
         learner.weightDecay = weightDecay
         learner.l1 = l1
         learner.l2 = l2
-        learner.clipNorm = clipNorm
+        if let clipNorm { learner.clipNorm = clipNorm }
         learner.labelSmoothing = labelSmoothing
         learner.huber = huber
         learner.bfloat16 = bfloat16 ? true : nil

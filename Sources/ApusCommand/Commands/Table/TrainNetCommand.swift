@@ -30,11 +30,7 @@ struct TrainNetCommand: NetworkTrainingCommand {
     func learner() throws -> NetworkLearner {
         var learner = NetworkLearner()
         learner.hidden = try NetworkFlags.units(hidden, "--hidden")
-        if let architecture {
-            // Named with its file when something is wrong with it.
-            _ = try ArchitectureFile.layers(architecture)
-            learner.architecture = try ArchitectureFile.text(architecture)
-        }
+        if let architecture { learner.architecture = try ArchitectureFile.text(architecture) }
         learner.batchSize = batchSize
         learner.accumulate = accumulate
         network.fill(&learner)

@@ -58,14 +58,9 @@ struct TrainRNNCommand: NetworkTrainingCommand {
         learner.minimumCount = minimumCount
         learner.separator = separator
         learner.hidden = try NetworkFlags.units(hidden, "--hidden")
-        if let architecture {
-            // Named with its file when something is wrong with it.
-            _ = try ArchitectureFile.layers(architecture)
-            learner.architecture = try ArchitectureFile.text(architecture)
-        }
+        if let architecture { learner.architecture = try ArchitectureFile.text(architecture) }
         learner.batchSize = batchSize
         network.fill(&learner)
-        if network.clipNorm == 0 { learner.clipNorm = RNNLearner().clipNorm }
         return learner
     }
 

@@ -19,9 +19,7 @@ struct TuneCommand: ParsableCommand {
     @OptionGroup var target: TargetFlags
     @OptionGroup var preparation: PipelineFlags
     @Argument(help: "The learner, with parameters that stay fixed in parentheses: logistic, net, \"svm(kernel=rbf)\".")
-    var kind: String?
-    @Option(help: "The same as a flag.")
-    var learner: String?
+    var learner: String
     @Option(
         name: .customLong("search"),
         help: "A parameter and its values: l2=0.001..1000:log, depth=2..12:whole, loss=hinge|squared-hinge; repeat.")
@@ -53,9 +51,6 @@ struct TuneCommand: ParsableCommand {
     @OptionGroup var global: GlobalOptions
 
     func validate() throws {
-        guard (kind == nil) != (learner == nil) else {
-            throw ValidationError("name one learner, such as `apus tune net`")
-        }
         guard trials >= 1 else { throw ValidationError("--trials must be 1 or more, not \(trials)") }
         guard folds >= 2 else { throw ValidationError("--folds must be 2 or more, not \(folds)") }
         guard outerFolds == 0 || outerFolds >= 2 else { throw ValidationError("--outer-folds must be 0, or 2 or more") }
@@ -74,7 +69,7 @@ struct TuneCommand: ParsableCommand {
     func run() throws {
         MemoryMeter.start()
         let started = monotonicSeconds()
-        var configured = try LearnerRegistry.parse(kind ?? learner ?? "")
+        var configured = try LearnerRegistry.parse(learner)
         configured.seed = seed
         let dimensions = try space.isEmpty ? nil : space.map(Self.dimension)
         if let output { try OutputFolder.check(output) }
