@@ -6,14 +6,15 @@
 // inner loop is one for all four cases. Each work-item owns WORK_M x WORK_N outputs in groups of VECTOR neighbours,
 // the groups spread over the tile so that neighbouring work-items read neighbouring vectors of local memory.
 //
-// Entry points (n: as stored, t: transposed):
-//   gemm_nn, gemm_nt, gemm_tn, gemm_tt
+// A program has one entry point, since the drivers of GPUs take a second for each.
+//   gemm, with TRANSPOSE_A and TRANSPOSE_B 0 or 1
 //     m, n, k                        sizes of the product (int)
 //     a, a_offset, a_stride          m x k, or k x m when transposed; offset and stride in elements (long)
 //     b, b_offset, b_stride          k x n, or n x k when transposed
 //     alpha, beta                    with beta == 0 the output is not read
 //     has_bias, bias, bias_offset    1 x n; not read when has_bias is 0 (pass any buffer)
-//     activation                     0 identity, 1 relu, 2 sigmoid, 3 tanh
+//     activation                     0 identity, 1 relu; with SMOOTH, which makes the text four times as long for
+//                                    the compiler, 2 sigmoid and 3 tanh
 //     output, output_offset, output_stride
 //     slice                          terms of the sum per split, a multiple of TILE_K; k or more: no split
 //     partial                        scratch of the splits; not used without a split (pass any buffer)
@@ -24,7 +25,7 @@
 //   Global size: (ceil(n / TILE_N) * TILE_BAND * GEMM_ITEMS, ceil(ceil(m / TILE_M) / TILE_BAND),
 //   max(1, ceil(k / slice))), local size (GEMM_ITEMS, 1, 1).
 //   With more than one split the tiles' sums go to partial, splits * m * n floats, and gemm_combine finishes.
-//   gemm_combine
+//   gemm_combine, with COMBINE
 //     m, n, splits, partial, alpha, beta, has_bias, bias, bias_offset, activation, output, output_offset,
 //     output_stride
 //   Global size: (n, m) rounded up to the local size, for example (64, 4). Splits are added up in wider precision.
@@ -67,6 +68,13 @@
 // reports their first, empty form as uninitialized; its checks run with 0.
 #ifndef VECTOR_STORE
 #define VECTOR_STORE 1
+#endif
+
+#ifndef TRANSPOSE_A
+#define TRANSPOSE_A 0
+#endif
+#ifndef TRANSPOSE_B
+#define TRANSPOSE_B 0
 #endif
 
 #define ITEMS_M (TILE_M / WORK_M)
@@ -171,8 +179,10 @@ static inline void store_slice(
 static inline float activated(float x, int activation) {
     // fmax would turn NaN into 0.
     if (activation == 1) return x < 0.0f ? 0.0f : x;
+#ifdef SMOOTH
     if (activation == 2) return 1.0f / (1.0f + exp(-x));
     if (activation == 3) return tanh(x);
+#endif
     return x;
 }
 
@@ -181,7 +191,7 @@ static inline int is_aligned(const __global float *operand, long stride) {
 }
 
 static inline void gemm_tile(
-    __local float *slices_a, __local float *slices_b, int transpose_a, int transpose_b, int m, int n, int k,
+    __local float *slices_a, __local float *slices_b, int m, int n, int k,
     const __global float *a, long a_stride, const __global float *b, long b_stride, float alpha, float beta,
     int has_bias, const __global float *bias, int activation, __global float *output, long output_stride, long slice,
     __global float *partial) {
@@ -220,17 +230,17 @@ static inline void gemm_tile(
     // A tile below the last row has nothing to do, but meets the barriers like all others.
     const int steps = row0 < m ? (k_end - k_begin + TILE_K - 1) / TILE_K : 0;
     if (steps > 0) {
-        fetch_slice(next_a, a, a_stride, item, TILE_M, FETCH_A, row0, m, k_begin, k_end, !transpose_a, aligned_a);
-        fetch_slice(next_b, b, b_stride, item, TILE_N, FETCH_B, column0, n, k_begin, k_end, transpose_b, aligned_b);
-        store_slice(next_a, slices_a, STRIDE_A, item, TILE_M, FETCH_A, !transpose_a);
-        store_slice(next_b, slices_b, STRIDE_B, item, TILE_N, FETCH_B, transpose_b);
+        fetch_slice(next_a, a, a_stride, item, TILE_M, FETCH_A, row0, m, k_begin, k_end, !TRANSPOSE_A, aligned_a);
+        fetch_slice(next_b, b, b_stride, item, TILE_N, FETCH_B, column0, n, k_begin, k_end, TRANSPOSE_B, aligned_b);
+        store_slice(next_a, slices_a, STRIDE_A, item, TILE_M, FETCH_A, !TRANSPOSE_A);
+        store_slice(next_b, slices_b, STRIDE_B, item, TILE_N, FETCH_B, TRANSPOSE_B);
     }
     barrier(CLK_LOCAL_MEM_FENCE);
     for (int step = 0; step < steps; step++) {
         const int k0 = k_begin + (step + 1) * TILE_K;
         if (step + 1 < steps) {
-            fetch_slice(next_a, a, a_stride, item, TILE_M, FETCH_A, row0, m, k0, k_end, !transpose_a, aligned_a);
-            fetch_slice(next_b, b, b_stride, item, TILE_N, FETCH_B, column0, n, k0, k_end, transpose_b, aligned_b);
+            fetch_slice(next_a, a, a_stride, item, TILE_M, FETCH_A, row0, m, k0, k_end, !TRANSPOSE_A, aligned_a);
+            fetch_slice(next_b, b, b_stride, item, TILE_N, FETCH_B, column0, n, k0, k_end, TRANSPOSE_B, aligned_b);
         }
         const __local float *slice_a = slices_a + (step & 1) * TILE_K * STRIDE_A;
         const __local float *slice_b = slices_b + (step & 1) * TILE_K * STRIDE_B;
@@ -250,8 +260,8 @@ static inline void gemm_tile(
         }
         if (step + 1 < steps) {
             const int other = (step + 1) & 1;
-            store_slice(next_a, slices_a + other * TILE_K * STRIDE_A, STRIDE_A, item, TILE_M, FETCH_A, !transpose_a);
-            store_slice(next_b, slices_b + other * TILE_K * STRIDE_B, STRIDE_B, item, TILE_N, FETCH_B, transpose_b);
+            store_slice(next_a, slices_a + other * TILE_K * STRIDE_A, STRIDE_A, item, TILE_M, FETCH_A, !TRANSPOSE_A);
+            store_slice(next_b, slices_b + other * TILE_K * STRIDE_B, STRIDE_B, item, TILE_N, FETCH_B, TRANSPOSE_B);
         }
         barrier(CLK_LOCAL_MEM_FENCE);
     }
@@ -313,27 +323,20 @@ static inline void gemm_tile(
 #define EXTRA_START
 #endif
 
-#define GEMM_KERNEL(name, transpose_a, transpose_b)                                                                    \
-    __kernel __attribute__((reqd_work_group_size(GEMM_ITEMS, 1, 1))) void name(                                        \
-        int m, int n, int k, const __global float *restrict a, long a_offset, long a_stride,                           \
-        const __global float *restrict b, long b_offset, long b_stride, float alpha, float beta, int has_bias,         \
-        const __global float *restrict bias, long bias_offset, int activation, __global float *output,                 \
-        long output_offset, long output_stride, long slice, __global float *partial EXTRA_PARAMETERS) {                 \
-        __local float slices_a[2 * TILE_K * STRIDE_A] __attribute__((aligned(16)));                                    \
-        __local float slices_b[2 * TILE_K * STRIDE_B] __attribute__((aligned(16)));                                    \
-        EXTRA_START                                                                                                    \
-        gemm_tile(                                                                                                     \
-            slices_a, slices_b, transpose_a, transpose_b, m, n, k, a + a_offset, a_stride, b + b_offset, b_stride,     \
-            alpha, beta, has_bias, bias + bias_offset, activation, output + output_offset, output_stride, slice,       \
-            partial);                                                                                                  \
-    }
-
-GEMM_KERNEL(gemm_nn, 0, 0)
-GEMM_KERNEL(gemm_nt, 0, 1)
-GEMM_KERNEL(gemm_tn, 1, 0)
-GEMM_KERNEL(gemm_tt, 1, 1)
-
-#ifndef BATCHED
+#ifndef COMBINE
+__kernel __attribute__((reqd_work_group_size(GEMM_ITEMS, 1, 1))) void gemm(
+    int m, int n, int k, const __global float *restrict a, long a_offset, long a_stride,
+    const __global float *restrict b, long b_offset, long b_stride, float alpha, float beta, int has_bias,
+    const __global float *restrict bias, long bias_offset, int activation, __global float *output, long output_offset,
+    long output_stride, long slice, __global float *partial EXTRA_PARAMETERS) {
+    __local float slices_a[2 * TILE_K * STRIDE_A] __attribute__((aligned(16)));
+    __local float slices_b[2 * TILE_K * STRIDE_B] __attribute__((aligned(16)));
+    EXTRA_START
+    gemm_tile(
+        slices_a, slices_b, m, n, k, a + a_offset, a_stride, b + b_offset, b_stride, alpha, beta, has_bias,
+        bias + bias_offset, activation, output + output_offset, output_stride, slice, partial);
+}
+#else
 __kernel void gemm_combine(
     int m, int n, int splits, const __global float *restrict partial, float alpha, float beta, int has_bias,
     const __global float *restrict bias, long bias_offset, int activation, __global float *output, long output_offset,

@@ -15,12 +15,14 @@
 //
 //   pack_a, pack_b
 //     count, k                       rows of op(a) or columns of op(b), and terms of the sum (int)
+//     blocks, k_blocks               of lines and of BLOCK_K, the padding included (int)
 //     x, x_offset, line_step, k_step element (i, p) of the operand is x[x_offset + i * line_step + p * k_step] (long)
 //     packed, special                special: becomes 1 where a value has no split (see below); any int buffer
-//   Global size: (32, blocks of lines, blocks of BLOCK_K), local size (32, 1, 1).
+//   Global size: (32, blocks, k_blocks) rounded up to the local size, (32, 1, 4) where k is contiguous in memory and
+//   (32, 4, 1) where the lines are: a group then reads whole lines of memory.
 //   gemm_tensor
 //     m, n (int), k_blocks, row_blocks, column_blocks, packed a, packed b, special, and what gemm_gpu.cl takes from
-//     alpha to output_stride
+//     alpha to output_stride; SMOOTH compiles the sigmoid and tanh into it
 //   Global size: (column tiles * TILE_BAND * GEMM_ITEMS, ceil(row tiles / TILE_BAND)), local size (GEMM_ITEMS, 1, 1).
 //   probe: one instruction on known numbers; see the kernel.
 //
@@ -67,6 +69,15 @@
 #define PIECE 8
 #endif
 
+// Stages whose products the units add up before their sum is added in float32 with rounding: they cut off what an
+// accumulator can't hold, which over long sums costs digits. Beside the error of bfloat16 that is nothing.
+#define FLUSH_STEPS 8
+#ifdef BFLOAT16
+#define SUMS sum
+#else
+#define SUMS total
+#endif
+
 #define WARPS_M (TILE_M / WARP_M)
 #define WARPS_N (TILE_N / WARP_N)
 #define GEMM_ITEMS (WARPS_M * WARPS_N * 32)
@@ -98,6 +109,8 @@
 
 #ifdef EMULATED
 
+#pragma OPENCL EXTENSION cl_khr_fp64 : enable
+
 // What every lane of a warp hands to the instruction: 4 words of a, 2 of b.
 #define EXCHANGE_WORDS 6
 
@@ -114,22 +127,23 @@ static inline void mma(__local uint *words, uint lane, float *d, uint4 a, uint b
     for (int c = 0; c < 4; c++) {
         const uint row = lane / 4 + (c < 2 ? 0 : 8);
         const uint column = lane % 4 * 2 + c % 2;
-        float sum = d[c];
+        double sum = d[c];
         for (uint k = 0; k < BLOCK_K; k++) {
 #ifdef BFLOAT16
             // Two values in a word, the first in the lower half.
             const uint left = words[(row % 8 * 4 + k % 8 / 2) * EXCHANGE_WORDS + row / 8 + k / 8 * 2];
             const uint right = words[(column * 4 + k % 8 / 2) * EXCHANGE_WORDS + 4 + k / 8];
-            sum += as_float((k % 2 ? left >> 16 : left & 0xffff) << 16) *
+            sum += (double)as_float((k % 2 ? left >> 16 : left & 0xffff) << 16) *
                    as_float((k % 2 ? right >> 16 : right & 0xffff) << 16);
 #else
             // The unit looks at 19 bits only.
             const uint left = words[(row % 8 * 4 + k % 4) * EXCHANGE_WORDS + row / 8 + k / 4 * 2] & 0xffffe000;
             const uint right = words[(column * 4 + k % 4) * EXCHANGE_WORDS + 4 + k / 4] & 0xffffe000;
-            sum += as_float(left) * as_float(right);
+            sum += (double)as_float(left) * as_float(right);
 #endif
         }
-        d[c] = sum;
+        // The units cut off what a sum can't hold.
+        d[c] = convert_float_rtz(sum);
     }
     barrier(CLK_LOCAL_MEM_FENCE);
 }
@@ -194,19 +208,20 @@ static inline float element(
 #define ELEMENT(line, p) element(x + x_offset, line_step, k_step, count, k, line, p)
 
 __kernel void pack_a(
-    int count, int k, const __global float *x, long x_offset, long line_step, long k_step, __global uint4 *packed,
-    __global int *special) {
-    const int lane = get_global_id(0);
-    const long block = get_global_id(2) * get_global_size(1) + get_global_id(1);
+    int count, int k, int blocks, int k_blocks, const __global float *x, long x_offset, long line_step, long k_step,
+    __global uint4 *packed, __global int *special) {
+    const int lane = get_global_id(0), line_block = get_global_id(1), k_block = get_global_id(2);
+    if (line_block >= blocks || k_block >= k_blocks) return;
+    const long block = (long)k_block * blocks + line_block;
     // Word 0 holds the lane's row, 1 that 8 rows below; 2 and 3 the same rows half a block further along k.
-    const int row = get_global_id(1) * 16 + lane / 4;
+    const int row = line_block * 16 + lane / 4;
 #ifdef BFLOAT16
-    const int p = get_global_id(2) * BLOCK_K + lane % 4 * 2;
+    const int p = k_block * BLOCK_K + lane % 4 * 2;
     packed[block * 32 + lane] = (uint4)(
         pair(ELEMENT(row, p), ELEMENT(row, p + 1)), pair(ELEMENT(row + 8, p), ELEMENT(row + 8, p + 1)),
         pair(ELEMENT(row, p + 8), ELEMENT(row, p + 9)), pair(ELEMENT(row + 8, p + 8), ELEMENT(row + 8, p + 9)));
 #else
-    const int p = get_global_id(2) * BLOCK_K + lane % 4;
+    const int p = k_block * BLOCK_K + lane % 4;
     const float x0 = ELEMENT(row, p), x1 = ELEMENT(row + 8, p), x2 = ELEMENT(row, p + 4), x3 = ELEMENT(row + 8, p + 4);
     packed[block * 64 + lane] = (uint4)(
         large_bits(x0, special), large_bits(x1, special), large_bits(x2, special), large_bits(x3, special));
@@ -215,21 +230,22 @@ __kernel void pack_a(
 }
 
 __kernel void pack_b(
-    int count, int k, const __global float *x, long x_offset, long line_step, long k_step, __global uint4 *packed,
-    __global int *special) {
-    const int lane = get_global_id(0);
-    const long block = get_global_id(2) * get_global_size(1) + get_global_id(1);
-    const int column = get_global_id(1) * PIECE + lane / 4;
+    int count, int k, int blocks, int k_blocks, const __global float *x, long x_offset, long line_step, long k_step,
+    __global uint4 *packed, __global int *special) {
+    const int lane = get_global_id(0), line_block = get_global_id(1), k_block = get_global_id(2);
+    if (line_block >= blocks || k_block >= k_blocks) return;
+    const long block = (long)k_block * blocks + line_block;
+    const int column = line_block * PIECE + lane / 4;
 #ifdef BFLOAT16
     // Two blocks of 8 columns: words 0 and 1 of the first, then those of the second.
-    const int p = get_global_id(2) * BLOCK_K + lane % 4 * 2;
+    const int p = k_block * BLOCK_K + lane % 4 * 2;
     packed[block * 32 + lane] = (uint4)(
         pair(ELEMENT(column, p), ELEMENT(column, p + 1)), pair(ELEMENT(column, p + 8), ELEMENT(column, p + 9)),
         pair(ELEMENT(column + 8, p), ELEMENT(column + 8, p + 1)),
         pair(ELEMENT(column + 8, p + 8), ELEMENT(column + 8, p + 9)));
 #else
     // Both words of the large parts, then those of the small ones.
-    const int p = get_global_id(2) * BLOCK_K + lane % 4;
+    const int p = k_block * BLOCK_K + lane % 4;
     const float x0 = ELEMENT(column, p), x1 = ELEMENT(column, p + 4);
     packed[block * 32 + lane] =
         (uint4)(large_bits(x0, special), large_bits(x1, special), small_bits(x0), small_bits(x1));
@@ -241,8 +257,10 @@ __kernel void pack_b(
 static inline float activated(float x, int activation) {
     // fmax would turn NaN into 0.
     if (activation == 1) return x < 0.0f ? 0.0f : x;
+#ifdef SMOOTH
     if (activation == 2) return 1.0f / (1.0f + exp(-x));
     if (activation == 3) return tanh(x);
+#endif
     return x;
 }
 
@@ -285,6 +303,15 @@ __kernel __attribute__((reqd_work_group_size(GEMM_ITEMS, 1, 1))) void gemm_tenso
         }
     }
 
+#ifndef BFLOAT16
+    float total[WARP_M / 16][WARP_N / 8][4];
+    UNROLL for (int i = 0; i < WARP_M / 16; i++) {
+        UNROLL for (int j = 0; j < WARP_N / 8; j++) {
+            UNROLL for (int c = 0; c < 4; c++) total[i][j][c] = 0.0f;
+        }
+    }
+#endif
+
     uint4 held_a[FETCH_A], held_b[FETCH_B];
     const int steps = k_blocks / STEP;
     for (int step = 0; step <= steps; step++) {
@@ -322,6 +349,18 @@ __kernel __attribute__((reqd_work_group_size(GEMM_ITEMS, 1, 1))) void gemm_tenso
                     }
                 }
             }
+#ifndef BFLOAT16
+            if (step % FLUSH_STEPS == 0 || step == steps) {
+                UNROLL for (int i = 0; i < WARP_M / 16; i++) {
+                    UNROLL for (int j = 0; j < WARP_N / 8; j++) {
+                        UNROLL for (int c = 0; c < 4; c++) {
+                            total[i][j][c] += sum[i][j][c];
+                            sum[i][j][c] = 0.0f;
+                        }
+                    }
+                }
+            }
+#endif
         }
         if (step < steps) {
             __local uint4 *to_a = stages + step % 2 * (STAGE_A + STAGE_B);
@@ -341,7 +380,7 @@ __kernel __attribute__((reqd_work_group_size(GEMM_ITEMS, 1, 1))) void gemm_tenso
                 const int column = first_column + j * 8 + c % 2;
                 if (row >= m || column >= n) continue;
                 __global float *target = output + output_offset + (long)row * output_stride + column;
-                float value = alpha * sum[i][j][c];
+                float value = alpha * SUMS[i][j][c];
                 if (beta != 0.0f) value = fma(beta, *target, value);
                 if (has_bias) value += bias[bias_offset + column];
                 *target = activated(value, activation);

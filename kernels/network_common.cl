@@ -77,8 +77,9 @@ static float net_max(float x, __local float *part) {
 #endif
 #endif
 
-// The order of the additions of a sum is the compiler's choice within the block.
-#ifdef __clang__
+// The order of the additions of a sum is the compiler's choice within the block. Work-items of GPUs have single
+// elements, where nothing is gained, and the compiler of NVIDIA's driver refuses the pragma.
+#if defined(__clang__) && !defined(APUS_GPU_CLASS)
 #define NET_ANY_ORDER _Pragma("clang fp reassociate(on)")
 #else
 #define NET_ANY_ORDER

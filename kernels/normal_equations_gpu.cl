@@ -63,26 +63,32 @@ __kernel __attribute__((reqd_work_group_size(SOLVE_ITEMS, 1, 1))) void solve_sub
     }
 }
 
-// The sum of one value of each work-item.
-static inline float group_sum(__local float *parts, float value) {
-    const uint item = get_local_id(0);
-    parts[item] = value;
+// The sum of one value of each work-item of a team; all teams have the same values and get the same sum.
+static inline float team_sum(__local float *parts, float value) {
+    const uint lane = get_local_id(0) % CG_ITEMS;
+    __local float *own = parts + get_local_id(0) / CG_ITEMS * CG_ITEMS;
+    own[lane] = value;
     barrier(CLK_LOCAL_MEM_FENCE);
     for (uint reach = CG_ITEMS / 2; reach > 0; reach /= 2) {
-        if (item < reach) parts[item] += parts[item + reach];
+        if (lane < reach) own[lane] += own[lane + reach];
         barrier(CLK_LOCAL_MEM_FENCE);
     }
-    const float sum = parts[0];
+    const float sum = own[0];
     barrier(CLK_LOCAL_MEM_FENCE);
     return sum;
 }
 
-// output += sum of w_e (t_e - v_e . x) v_e (first), or of w_e (v_e . x) v_e; each work-item has its coordinates.
+// output += sum of w_e (t_e - v_e . x) v_e (first), or of w_e (v_e . x) v_e; each work-item has its coordinates, and
+// each team its share of the entries.
 static inline void entries_pass(
-    const row_t *row, __local float *parts, __local float *sums, __local float *factors, int d, int first,
+    const row_t *row, __local float *all_parts, __local float *all_sums, __local float *all_factors, int d, int first,
     const float x[CG_WIDTH], float output[CG_WIDTH]) {
-    const uint item = get_local_id(0);
-    for (int entry0 = 0; entry0 < row->count; entry0 += CG_ENTRIES) {
+    const uint item = get_local_id(0) % CG_ITEMS, team = get_local_id(0) / CG_ITEMS;
+    __local float *parts = all_parts + team * CG_PARTS;
+    __local float *sums = all_sums + team * CG_ITEMS;
+    __local float *factors = all_factors + team * CG_ENTRIES;
+    for (int batch = 0; batch < row->count; batch += CG_TEAMS * CG_ENTRIES) {
+        const int entry0 = batch + team * CG_ENTRIES;
         float v[CG_ENTRIES][CG_WIDTH];
 #pragma unroll
         for (int e = 0; e < CG_ENTRIES; e++) {
@@ -118,23 +124,37 @@ static inline void entries_pass(
             for (int j = 0; j < CG_WIDTH; j++) output[j] = fma(f, v[e][j], output[j]);
         }
     }
+#if CG_TEAMS > 1
+    // Every team gets the sum of all.
+#pragma unroll
+    for (int j = 0; j < CG_WIDTH; j++) {
+        barrier(CLK_LOCAL_MEM_FENCE);
+        all_parts[get_local_id(0)] = output[j];
+        barrier(CLK_LOCAL_MEM_FENCE);
+        float sum = 0.0f;
+#pragma unroll
+        for (int other = 0; other < CG_TEAMS; other++) sum += all_parts[other * CG_ITEMS + item];
+        output[j] = sum;
+    }
+    barrier(CLK_LOCAL_MEM_FENCE);
+#endif
 }
 
-__kernel __attribute__((reqd_work_group_size(CG_ITEMS, 1, 1))) void solve_conjugate_gradient(
+__kernel __attribute__((reqd_work_group_size(CG_TEAMS *CG_ITEMS, 1, 1))) void solve_conjugate_gradient(
     int rows, int shortest, int longest, int d, int steps, ROW_PARAMETERS) {
-    __local float parts[CG_ENTRIES * (CG_ITEMS + 1)];
-    __local float sums[CG_ITEMS];
-    __local float factors[CG_ENTRIES];
+    __local float parts[CG_TEAMS * CG_PARTS];
+    __local float sums[CG_TEAMS * CG_ITEMS];
+    __local float factors[CG_TEAMS * CG_ENTRIES];
     __local int live;
-    const uint item = get_local_id(0);
+    const uint item = get_local_id(0) % CG_ITEMS;
     row_pointers += row_pointers_offset;
     int index = next_row(row_pointers, get_group_id(0), rows, shortest, longest);
     barrier(CLK_LOCAL_MEM_FENCE);
     while (index < rows) {
         DECLARE_ROW
-        if (item == 0) live = 0;
+        if (get_local_id(0) == 0) live = 0;
         barrier(CLK_LOCAL_MEM_FENCE);
-        for (uint entry = item; entry < row.count; entry += CG_ITEMS)
+        for (uint entry = get_local_id(0); entry < row.count; entry += CG_TEAMS * CG_ITEMS)
             if (entry_weight(&row, entry) > 0.0f) atomic_or(&live, 1);
         barrier(CLK_LOCAL_MEM_FENCE);
         // Nothing observed: the solution is 0, to the bit.
@@ -156,7 +176,7 @@ __kernel __attribute__((reqd_work_group_size(CG_ITEMS, 1, 1))) void solve_conjug
             p[j] = r[j] / ridges[j];
             part = fma(r[j], p[j], part);
         }
-        float size = group_sum(parts, part);
+        float size = team_sum(parts, part);
         const float smallest = 1e-14f * size;
         for (int turn = 0; turn < turns; turn++) {
             float q[CG_WIDTH];
@@ -169,7 +189,7 @@ __kernel __attribute__((reqd_work_group_size(CG_ITEMS, 1, 1))) void solve_conjug
                 q[j] = fma(ridges[j], p[j], q[j]);
                 part = fma(p[j], q[j], part);
             }
-            const float curvature = group_sum(parts, part);
+            const float curvature = team_sum(parts, part);
             // A solution that can't be improved stays as it is; all work-items go on to the same barriers.
             const float length = size > smallest && curvature > 0.0f ? size / curvature : 0.0f;
             part = 0.0f;
@@ -179,7 +199,7 @@ __kernel __attribute__((reqd_work_group_size(CG_ITEMS, 1, 1))) void solve_conjug
                 r[j] = fma(-length, q[j], r[j]);
                 part = fma(r[j], r[j] / ridges[j], part);
             }
-            const float next = group_sum(parts, part);
+            const float next = team_sum(parts, part);
             const float ratio = length > 0.0f ? next / size : 0.0f;
             size = length > 0.0f ? next : 0.0f;
 #pragma unroll
@@ -188,7 +208,7 @@ __kernel __attribute__((reqd_work_group_size(CG_ITEMS, 1, 1))) void solve_conjug
 #pragma unroll
         for (int j = 0; j < CG_WIDTH; j++) {
             const int column = item + j * CG_ITEMS;
-            if (column < d) result[column] = x[j];
+            if (column < d && get_local_id(0) < CG_ITEMS) result[column] = x[j];
         }
         index = next_row(row_pointers, index + get_num_groups(0), rows, shortest, longest);
         barrier(CLK_LOCAL_MEM_FENCE);

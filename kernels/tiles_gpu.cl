@@ -36,8 +36,9 @@
 //   scratch and no order may pass ORDER_LIMIT. For subspace d <= ORDER_LIMIT too (it defaults to 2048).
 //   solve_conjugate_gradient                         steps from the present solution, preconditioned with D
 //     rows, shortest, longest, d, steps (int), row_pointers ... solution, offset, stride as above
-//   Global size: groups * CG_ITEMS, local CG_ITEMS. Needs d <= CG_ITEMS * CG_WIDTH; each work-item keeps CG_WIDTH
-//   coordinates of all vectors in registers, so that each step reads every entry's row once.
+//   Global size: groups * CG_TEAMS * CG_ITEMS, local CG_TEAMS * CG_ITEMS. Needs d <= CG_ITEMS * CG_WIDTH; each work-item
+//   keeps CG_WIDTH coordinates of all vectors in registers, so that each step reads every entry's row once. With teams,
+//   for rows so long that the others would wait for them, each team reads a part of the entries.
 //
 // Use: orders to 32: TILE=32 LOCAL_ORDER=32; to 64: TILE=32 LOCAL_ORDER=64; to 128: TILE=32 LOCAL_ORDER=128 (subspace
 // of more dimensions than that also needs ORDER_LIMIT); above: the defaults. Conjugate gradient: CG_ITEMS=32 CG_WIDTH=1
@@ -46,7 +47,7 @@
 // to optimize them, and less than a second not to.
 // Local memory of solve_direct and solve_subspace, in floats: TILE_K * 2 * (TILE + 4) + (TILE + 8) * (TILE + 4) +
 // 3 * TILE + SOLVE_ITEMS + ORDER_LIMIT + LOCAL_ORDER * (LOCAL_ORDER + 1) / 2; 37 KiB by default. Of
-// solve_conjugate_gradient: 8 * (CG_ITEMS + 1) + CG_ITEMS + 8 floats.
+// solve_conjugate_gradient: CG_TEAMS * (8 * (CG_ITEMS + 1) + CG_ITEMS + 8) floats.
 
 #ifndef TILE
 #define TILE 64
@@ -74,6 +75,10 @@
 #ifndef CG_WIDTH
 #define CG_WIDTH 4
 #endif
+// Teams of CG_ITEMS that share the entries of a row.
+#ifndef CG_TEAMS
+#define CG_TEAMS 1
+#endif
 
 // Each work-item owns a block of 4 x 4 elements of a tile.
 #define SIDE (TILE / 4)
@@ -81,6 +86,7 @@
 #define STRIDE (TILE + 4)
 #define SLICES (SOLVE_ITEMS / TILE)
 #define CG_ENTRIES 8
+#define CG_PARTS (CG_ENTRIES * (CG_ITEMS + 1))
 #define CG_SLICES (CG_ITEMS / CG_ENTRIES)
 // Work-items that share the product of an entry's row and a vector.
 #define SCORE_LANES 16

@@ -28,9 +28,9 @@
 //     and score -infinity
 //   Global size: m * TOP_K_ITEMS, local TOP_K_ITEMS.
 //
-// Needs k <= LIST_CAPACITY - TILE_C; a capacity of the power of two from 2 * k up is quick: 256 (the default) for
-// k <= 128, 2048 for k <= 1024 (and up to 1920), 4096 with TILE_K=8 for k <= 3968,
-// and more passes, each after the last place of the one before, for more. Few queries: TILE_Q=16 WORK_C=4.
+// Needs k <= LIST_CAPACITY - TILE_C. A list is sorted when less than a tile fits behind it: with room for k / 2 more, and
+// 96 at least, that is seldom: 256 (the default) for k <= 32, 512 for k <= 256, 2048 for k up to 1280 (and up to 1920),
+// 4096 with TILE_K=8 for k <= 3968, and more passes, each after the last place of the one before, for more. Few queries: TILE_Q=16 WORK_C=4.
 // Local memory: 2 * TILE_K * (TILE_Q + TILE_C + 2 * LOCAL_PAD) + 2 * max(1024, LIST_CAPACITY) + 4 * TILE_Q floats;
 // 34 KiB by default, 42 KiB with a capacity of 2048.
 

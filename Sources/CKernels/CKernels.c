@@ -87,6 +87,9 @@ static const char clusters_gpu[] = {
 static const char gemm_gpu[] = {
 #embed "../../kernels/gemm_gpu.cl"
 };
+static const char gemm_hopper[] = {
+#embed "../../kernels/gemm_hopper.cl"
+};
 static const char gemm_nvidia[] = {
 #embed "../../kernels/gemm_nvidia.cl"
 };
@@ -127,6 +130,7 @@ static const struct {
     ENTRY(elementwise),
     ENTRY(gemm_cpu),
     ENTRY(gemm_gpu),
+    ENTRY(gemm_hopper),
     ENTRY(gemm_nvidia),
     ENTRY(gram_cpu),
     ENTRY(gram_gpu),

@@ -1,3 +1,16 @@
+/// How long a kernel took on a device, all launches together.
+public struct KernelTime: Sendable, Equatable {
+    public let name: String
+    public var launches: Int
+    public var seconds: Double
+
+    public init(name: String, launches: Int, seconds: Double) {
+        self.name = name
+        self.launches = launches
+        self.seconds = seconds
+    }
+}
+
 /// What a stream has done so far. Tests compare it with the formula that a learner documents.
 public struct StreamCounters: Sendable, Equatable {
     /// Kernels, or BLAS and loop calls, started.

@@ -84,12 +84,17 @@ public protocol Device: AnyObject, Sendable {
     /// Primitives that are one piece of work here and a list of others elsewhere.
     var fusedOperations: Set<OperationKind> { get }
 
+    /// Where the time went since the last call, the longest first; empty unless the device was opened to keep it.
+    func takeKernelTimes() -> [KernelTime]
+
     /// The executor of one in-order stream. Call ``makeStream()`` instead, which adds the checks.
     func makeBackend() throws(ComputeError) -> any StreamBackend
 }
 
 extension Device {
     public var fusedOperations: Set<OperationKind> { [] }
+
+    public func takeKernelTimes() -> [KernelTime] { [] }
 
     public var productPrecisions: Set<ProductPrecision> { [.float32] }
 

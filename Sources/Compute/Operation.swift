@@ -124,6 +124,13 @@ public struct Gemm: Sendable {
     public let precision: ProductPrecision
     public let output: Matrix
 
+    /// `output = a · b`, unchecked.
+    package static func plain(_ a: Matrix, _ b: Matrix, precision: ProductPrecision, into output: Matrix) -> Gemm {
+        Gemm(
+            a: a, transposeA: false, b: b, transposeB: false, alpha: 1, beta: 0, bias: nil, activation: .identity,
+            precision: precision, output: output)
+    }
+
     /// Rows of the output.
     public var m: Int { output.rows }
     /// Columns of the output.

@@ -38,13 +38,13 @@ public final class CPUDevice: Device {
         threads: Int? = nil, memoryLimitBytes: Int? = nil, multipliesPairs: Bool = true,
         unsupportedOperations: (DeviceIdentity) -> [OperationKind: String] = { _ in [:] }
     ) {
+        let core = OpenBLASKernels.name
         openblas_set_num_threads(1)
         self.multipliesPairs = multipliesPairs && apus_bfloat16_products_available()
         let threads = max(1, threads ?? Self.availableCores)
         pool = WorkerPool(threadCount: threads)
         let bytes = Self.installedBytes
         memory = CPUMemory(limitBytes: min(memoryLimitBytes ?? bytes, bytes))
-        let core = String(cString: openblas_get_corename())
         let version = String(cString: openblas_get_config()).split(separator: " ").prefix(2).joined(separator: " ")
         let processor = Self.processorInformation()
         identity = DeviceIdentity(

@@ -34,11 +34,11 @@ extension Lowering {
         let depth = context.tuning[.gemmTileK]
         let tile = 32
         let (rowTiles, columnTiles) = (ceilDivide(m, tile), ceilDivide(n, tile))
-        let name = "gemm_" + (operation.transposeA ? "t" : "n") + (operation.transposeB ? "t" : "n")
         let items = tile / 4 * (tile / 4)
         launch(
-            "gemm_gpu", name,
-            options: "-D TILE_M=\(tile) -D TILE_N=\(tile) -D WORK_M=4 -D WORK_N=4 -D TILE_BAND=1 -D BATCHED",
+            "gemm_gpu", "gemm",
+            options: "-D TILE_M=\(tile) -D TILE_N=\(tile) -D WORK_M=4 -D WORK_N=4 -D TILE_BAND=1 -D BATCHED"
+                + transpositions(operation.transposeA, operation.transposeB),
             grid: WorkSize(columnTiles * items, rowTiles, operation.count), group: WorkSize(items),
             [
                 [size(m), size(n), size(k)], try matrix(operation.a), try matrix(operation.b),

@@ -12,6 +12,8 @@ public struct OpenCLDeviceOptions: Sendable {
     /// Fills memory with NaN whenever it is handed out, so that a kernel that reads what nobody wrote gives a wrong result:
     /// for tests.
     public var poisonsMemory = false
+    /// Keeps the seconds of every kernel, for ``OpenCLDevice/takeKernelTimes()``.
+    public var timesKernels = false
     /// Forces the kernels written for another class of device, to test them; nil for the device's own class.
     public var kernelClass: DeviceClass?
     /// Sizes that kernels are compiled and launched with; nil for those of ``KernelTuningTable``.
@@ -24,8 +26,9 @@ public struct OpenCLDeviceOptions: Sendable {
     public init(
         threads: Int? = nil, memoryLimitBytes: Int? = nil, kernelClass: DeviceClass? = nil,
         programFolder: String? = nil, tuning: KernelTuning? = nil, tensorUnits: TensorUnits = .detected,
-        copiesHostMemory: Bool = false, poisonsMemory: Bool = false
+        copiesHostMemory: Bool = false, poisonsMemory: Bool = false, timesKernels: Bool = false
     ) {
+        self.timesKernels = timesKernels
         self.copiesHostMemory = copiesHostMemory
         self.poisonsMemory = poisonsMemory
         self.tensorUnits = tensorUnits
@@ -102,6 +105,8 @@ public final class OpenCLDevice: Device {
         try context.programs.compile(ProgramName(name, options: options), source: Array(source.utf8))
     }
 
+    public func takeKernelTimes() -> [KernelTime] { context.kernelTimes?.take() ?? [] }
+
     public func makeBackend() throws(ComputeError) -> any StreamBackend {
         try OpenCLStreamBackend(context: context)
     }
@@ -121,8 +126,13 @@ final class OpenCLContext: @unchecked Sendable {
     let isNVIDIA: Bool
     let sharesHostMemory: Bool
     let poisonsMemory: Bool
+    /// Nil where nobody asks.
+    let kernelTimes: OpenCLKernelTimes?
     let tensorUnits: TensorUnits
-    let tensorProbe = TensorUnitProbe()
+    let tensorProbe = TensorUnitProbe(), warpgroupProbe = TensorUnitProbe()
+    /// With emulated tensor units: whether the kernels for Hopper are, instead of those for all devices that have some.
+    let emulatesWarpgroups: Bool
+    let architecture: String
     let byteProbe = ByteProductProbe()
     /// Whether the driver is one whose compiler takes instructions of this processor, or Oclgrind, which tests kernels.
     let isPoCL: Bool, isOclgrind: Bool
@@ -139,10 +149,13 @@ final class OpenCLContext: @unchecked Sendable {
         self.kernelClass = options.kernelClass ?? description.identity.deviceClass
         self.sharesHostMemory = description.limits.sharesHostMemory && !options.copiesHostMemory
         self.poisonsMemory = options.poisonsMemory
+        self.kernelTimes = options.timesKernels ? OpenCLKernelTimes() : nil
         self.isNVIDIA = description.identity.vendor.lowercased().contains("nvidia")
         self.isPoCL = description.programKey.lowercased().contains("pocl")
         self.isOclgrind = description.programKey.lowercased().contains("oclgrind")
-        self.tensorUnits = options.tensorUnits
+        self.tensorUnits = options.tensorUnits == .emulatedHopper ? .emulated : options.tensorUnits
+        self.emulatesWarpgroups = options.tensorUnits == .emulatedHopper
+        self.architecture = description.architecture
         self.tuning =
             options.tuning
             ?? KernelTuningTable.tuning(

@@ -15,7 +15,7 @@ extension Lowering {
 
     private func cut(rows: Int, columns: Int) -> Cut {
         guard isCPUClass else {
-            let width = min(ceilDivide(columns, 64), 1024) * 64
+            let width = min(ceilDivide(columns, 64), 16384) * 64
             return Cut(
                 grid: WorkSize(max(width, 64), min(max(rows, 1), 4096)), group: WorkSize(64),
                 blocks: [.long(0), .long(0)])

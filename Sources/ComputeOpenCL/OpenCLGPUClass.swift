@@ -5,7 +5,7 @@ import Compute
 ///
 /// Launches: gemm 1, or 2 when the sum is split; gram 2; columnSums 2; rowNorms, sparseTimesDense, observedLoss and
 /// observedScores 1; topK 2 for each batch of queries and pass over 3,968 places; solveNormalEquations at most 5 for
-/// exact, 1 for the other methods. How work is divided depends on shapes alone.
+/// exact, 2 for conjugate gradients, 1 for subspaces. How work is divided depends on shapes alone.
 extension Lowering {
     /// Work-groups that fill the device.
     var gpuGroups: Int { context.tuning[.gpuGroups] }
@@ -60,8 +60,22 @@ extension Lowering {
             + (try vector(operation.bias, else: operation.a)) + [.int(activation)]
     }
 
+    /// What compiles the sigmoid and tanh into an epilogue: they make its text several times as long.
+    func smoothOption(_ operation: Gemm) -> String {
+        switch operation.activation {
+        case .identity, .relu: ""
+        case .sigmoid, .tanh: " -D SMOOTH"
+        }
+    }
+
+    /// What tells the programs of gemm_gpu.cl apart by their operands.
+    func transpositions(_ a: Bool, _ b: Bool) -> String {
+        " -D TRANSPOSE_A=\(a ? 1 : 0) -D TRANSPOSE_B=\(b ? 1 : 0)"
+    }
+
     /// - Parameter guarded: a word on the device; nothing is done where it is 0.
     func gemmGPU(_ operation: Gemm, guarded: OpenCLStorage? = nil) throws(ComputeError) {
+        if guarded == nil && usesWarpgroups(operation) { return try gemmHopper(operation) }
         if guarded == nil && usesTensorUnits(operation) { return try gemmTensor(operation) }
         let (m, n, k) = (operation.m, operation.n, operation.k)
         let tiles = GemmTiles.chosen(m: m, n: n, context.tuning, localMemoryBytes: context.limits.localMemoryBytes)
@@ -70,28 +84,37 @@ extension Lowering {
         let wanted = min(gpuGroups / (rowTiles * columnTiles), k / 512)
         let slice = wanted > 1 ? roundUp(ceilDivide(k, wanted), tiles.depth) : max(k, tiles.depth)
         let splits = max(ceilDivide(k, slice), 1)
-        let name = "gemm_" + (operation.transposeA ? "t" : "n") + (operation.transposeB ? "t" : "n")
         let epilogue = try epilogue(operation)
         let guardWord: [KernelArgument] = guarded.map { [.buffer($0)] } ?? []
         let options =
             tiles.options + (guarded == nil ? "" : " -D GUARDED")
-            + (operation.precision == .bfloat16 ? " -D ROUND_BFLOAT16" : "")
+            + (operation.precision == .bfloat16 ? " -D ROUND_BFLOAT16" : "") + smoothOption(operation)
         let output = try matrix(operation.output)
         let partial =
             splits > 1 ? try scratch(byteCount: splits * m * n * 4) : try storage(operation.output)
         let band = context.tuning[.gemmBand]
         launch(
-            "gemm_gpu", name, options: options,
+            "gemm_gpu", "gemm",
+            options: options + transpositions(operation.transposeA, operation.transposeB),
             grid: WorkSize(columnTiles * band * tiles.items, ceilDivide(rowTiles, band), splits),
             group: WorkSize(tiles.items),
             [
                 [size(m), size(n), size(k)], try matrix(operation.a), try matrix(operation.b), epilogue, output,
                 [.long(slice), .buffer(partial)], guardWord,
             ])
-        guard splits > 1 else { return }
+        if splits > 1 { combine(operation, splits: splits, partial, epilogue, output, guardWord) }
+    }
+
+    /// Adds up the sums of splits, and finishes the product.
+    func combine(
+        _ operation: Gemm, splits: Int, _ partial: OpenCLStorage, _ epilogue: [KernelArgument],
+        _ output: [KernelArgument], _ guardWord: [KernelArgument] = []
+    ) {
+        let (m, n) = (operation.m, operation.n)
         launch(
-            "gemm_gpu", "gemm_combine", options: options, grid: WorkSize(roundUp(n, 64), roundUp(m, 4)),
-            group: WorkSize(64, 4),
+            "gemm_gpu", "gemm_combine",
+            options: "-D COMBINE" + (guardWord.isEmpty ? "" : " -D GUARDED") + smoothOption(operation),
+            grid: WorkSize(roundUp(n, 64), roundUp(m, 4)), group: WorkSize(64, 4),
             [[size(m), size(n), size(splits), .buffer(partial)], epilogue, output, guardWord])
     }
 

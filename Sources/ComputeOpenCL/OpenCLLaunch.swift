@@ -50,6 +50,9 @@ struct ProgramName: Hashable, Sendable {
     /// Tunables as compiler options, `-D TILE_M=64` for example, besides those that all programs of a device have.
     let options: String
 
+    /// Whether its PTX is edited before it is loaded (``PTXText/withHopperInstructions(_:)``).
+    var isForHopper: Bool { file == "gemm_hopper" && !options.contains("EMULATED") }
+
     init(_ file: String, options: String = "") {
         self.file = file
         self.options = options

@@ -60,12 +60,33 @@ extension Lowering {
                 ])
         case .conjugateGradient(let steps):
             let items = d <= 32 ? 32 : d <= 512 ? 64 : 256
-            let groups = min(rows, 8 * gpuGroups)
-            launch(
-                "normal_equations_gpu", "solve_conjugate_gradient",
-                options: "-D CG_ITEMS=\(items) -D CG_WIDTH=\(ceilDivide(d, items))",
-                grid: WorkSize(groups * items), group: WorkSize(items),
-                [[size(rows), .int(0), .int(Int32.max), size(d), size(steps)], try system(operation)])
+            let width = ceilDivide(d, items)
+            // A work-group works off a row; those of a popular item would keep it busy when all others are done, so that
+            // long ones get several teams. Vectors of many registers leave room for fewer.
+            let teams = max(512 / items / max(width / 4, 1), 1)
+            let limit = teams > 1 ? Self.longRow : Int(Int32.max)
+            let longRows = rowCount(operation, entries: (limit + 1)...Int.max)
+            for (teams, entries, count) in [(teams, (limit + 1)...Int.max, longRows), (1, 0...limit, rows - longRows)]
+            where count > 0 {
+                let groups = min(count, 8 * gpuGroups)
+                launch(
+                    "normal_equations_gpu", "solve_conjugate_gradient",
+                    options: "-D CG_ITEMS=\(items) -D CG_WIDTH=\(width) -D CG_TEAMS=\(teams)",
+                    grid: WorkSize(groups * teams * items), group: WorkSize(teams * items),
+                    [
+                        [size(rows), size(entries.lowerBound), size(entries.upperBound), size(d), size(steps)],
+                        try system(operation),
+                    ])
+            }
+        }
+    }
+
+    /// Entries from which on a row is a long one: some hundred times what one batch of a work-group takes.
+    private static let longRow = 1024
+
+    private func rowCount(_ operation: SolveNormalEquations, entries: ClosedRange<Int>) -> Int {
+        (0..<operation.sparse.rows).reduce(0) {
+            $0 + (entries.contains(operation.sparse.entryCount(ofRow: $1)) ? 1 : 0)
         }
     }
 
@@ -74,7 +95,7 @@ extension Lowering {
         _ operation: SolveNormalEquations, entries: ClosedRange<Int>, dual: Bool
     ) throws(ComputeError) {
         let (rows, d) = (operation.sparse.rows, operation.fixed.columns)
-        let count = (0..<rows).reduce(0) { $0 + (entries.contains(operation.sparse.entryCount(ofRow: $1)) ? 1 : 0) }
+        let count = rowCount(operation, entries: entries)
         guard count > 0 else { return }
         let order = dual ? entries.upperBound : d
         let tiles = try tiles(order: order, length: order)

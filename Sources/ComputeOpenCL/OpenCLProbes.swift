@@ -10,6 +10,7 @@ extension OpenCLDevice {
     /// Findings by name. On NVIDIA devices:
     /// - `ptx_version`, `ptx_target`: what the driver compiles OpenCL C to, from the program's binary, which is PTX;
     /// - `tensor_units_tf32`, `tensor_units_bfloat16`: whether mma.sync compiles and gives the right numbers;
+    /// - `warpgroup_products_tf32` (of float32), `warpgroup_products_bfloat16`: whether those of Hopper are right;
     /// - `wgmma_by_reloading_ptx`: whether Hopper's wgmma can be had by handing the driver its own PTX again, with the
     ///   target sm_90a.
     /// Elsewhere `tensor_units` says why there are none.
@@ -23,6 +24,10 @@ extension OpenCLDevice {
             switch context.tensorUnits(precision) {
             case .works: findings["tensor_units_\(name)"] = "mma.sync compiles and gives the right numbers"
             case .fails(let reason): findings["tensor_units_\(name)"] = "no: \(reason)"
+            }
+            switch context.warpgroups(precision) {
+            case .works: findings["warpgroup_products_\(name)"] = "give the right numbers"
+            case .fails(let reason): findings["warpgroup_products_\(name)"] = "no: \(reason)"
             }
         }
         do throws(ComputeError) {
@@ -39,6 +44,12 @@ extension OpenCLDevice {
     /// Whether float32 products can go to tensor units here.
     public var hasTensorUnits: Bool {
         if case .works = context.tensorUnits(.float32) { return true }
+        return false
+    }
+
+    /// Whether float32 products go to the warpgroups of Hopper here.
+    public var hasWarpgroups: Bool {
+        if case .works = context.warpgroups(.float32) { return true }
         return false
     }
 
@@ -74,6 +85,33 @@ package enum PTXText {
             if words.first == ".\(name)", words.count > 1 { return String(words[1]) }
         }
         return nil
+    }
+
+    /// A program of kernels/gemm_hopper.cl as Hopper runs it: its comments are instructions, the target is sm_90a, and the
+    /// stages have the size that the text asks for. Nil for a text without these parts.
+    package static func withHopperInstructions(_ ptx: String) -> String? {
+        let declared = "_stages[32768]"
+        guard directive("target", of: ptx) == "sm_90",
+            let asked = ptx.split(separator: "\n").lazy.compactMap({ line -> Int? in
+                let words = line.split(whereSeparator: { $0 == " " || $0 == "\t" })
+                return words.first == "//STAGES" && words.count > 1 ? Int(words[1]) : nil
+            }).first
+        else { return nil }
+        var (lines, resized): ([String], Bool) = ([], false)
+        for line in ptx.prefix(while: { $0 != "\0" }).split(separator: "\n", omittingEmptySubsequences: false) {
+            let text = line.drop { $0 == " " || $0 == "\t" }
+            if text.hasPrefix("//WG ") {
+                lines.append(String(text.dropFirst(5)))
+            } else if text.hasPrefix(".target") {
+                lines.append(String(line.replacing("sm_90", with: "sm_90a")))
+            } else if let range = line.firstRange(of: declared) {
+                lines.append(line[..<range.lowerBound] + "_stages[\(asked)]" + line[range.upperBound...])
+                resized = true
+            } else {
+                lines.append(String(line))
+            }
+        }
+        return resized ? lines.joined(separator: "\n") : nil
     }
 
     /// The program for target sm_90a and at least version 8.0, with the instructions around an asynchronous wgmma

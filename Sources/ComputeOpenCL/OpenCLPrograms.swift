@@ -33,7 +33,6 @@ final class OpenCLPrograms: Sendable {
         let program: ProgramName
         let kernel: String
         let group: WorkSize
-        /// PoCL compiles once more for grids beyond 16 bits.
         let isLarge: Bool
     }
 
@@ -154,8 +153,20 @@ final class OpenCLPrograms: Sendable {
             throw .buildFailed(
                 device: deviceName, program: file, log: log.isEmpty ? "\(openCLErrorName(code)) (\(code))" : log)
         }
-        if let binary = binary(of: program) { cache.store(binary, key: fullKey) }
-        return program
+        let binary = binary(of: program)
+        guard name.isForHopper else {
+            if let binary { cache.store(binary, key: fullKey) }
+            return program
+        }
+        clReleaseProgram(program)
+        let text = String(decoding: (binary ?? []).prefix { $0 != 0 }, as: UTF8.self)
+        guard let edited = PTXText.withHopperInstructions(text),
+            let made = load(Array(edited.utf8) + [0], options: options)
+        else {
+            throw .buildFailed(device: deviceName, program: file, log: "the driver does not take its PTX for sm_90a")
+        }
+        cache.store(Array(edited.utf8) + [0], key: fullKey)
+        return made
     }
 
     /// Makes a program of a stored binary; nil when the driver does not want it any more.

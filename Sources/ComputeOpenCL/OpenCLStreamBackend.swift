@@ -12,8 +12,9 @@ final class OpenCLStreamBackend: StreamBackend {
     /// Uploads that run beside the kernels; made when first needed.
     private var transferQueue: cl_command_queue?
     private var uploads: [OpenCLUpload] = []
-    private var kernels: [KernelName: cl_kernel] = [:]
+    private var kernels: [KernelName: KnownKernel] = [:]
     private(set) var launchCount = 0
+    private var timed = OpenCLPendingKernels()
 
     /// Uploads up to here are copied aside, so that the host need not wait for the queue.
     private static let stagedBytes = 1 << 20
@@ -34,13 +35,27 @@ final class OpenCLStreamBackend: StreamBackend {
         let kernel: String
     }
 
+    /// A kernel object with the groups that it has been launched with, so that a launch asks for neither again.
+    struct KnownKernel {
+        let kernel: cl_kernel
+        var launched: [LaunchShape] = []
+    }
+
+    /// What a runtime may compile a kernel for apart.
+    struct LaunchShape: Equatable {
+        let group: WorkSize
+        let isLarge: Bool
+    }
+
     init(context: OpenCLContext) throws(ComputeError) {
         self.context = context
         var code: cl_int = CL_SUCCESS
-        guard let queue = clCreateCommandQueue(context.context, context.device, 0, &code), code == CL_SUCCESS else {
+        let profiling = cl_command_queue_properties(CL_QUEUE_PROFILING_ENABLE)
+        let properties = context.kernelTimes == nil ? 0 : profiling
+        guard let queue = clCreateCommandQueue(context.context, context.device, properties, &code), code == CL_SUCCESS
+        else {
             throw openCLError(code, device: context.name, operation: "create a queue")
         }
-        let profiling = cl_command_queue_properties(CL_QUEUE_PROFILING_ENABLE)
         guard let second = clCreateCommandQueue(context.context, context.device, profiling, &code), code == CL_SUCCESS
         else {
             clReleaseCommandQueue(queue)
@@ -53,12 +68,13 @@ final class OpenCLStreamBackend: StreamBackend {
 
     deinit {
         clFinish(queue)
+        if let times = context.kernelTimes { timed.collect(into: times) }
         if let transferQueue {
             clFinish(transferQueue)
             clReleaseCommandQueue(transferQueue)
         }
         freeStaging(before: staged.count)
-        for kernel in kernels.values { clReleaseKernel(kernel) }
+        for known in kernels.values { clReleaseKernel(known.kernel) }
         clReleaseCommandQueue(queue)
         clReleaseCommandQueue(profilingQueue)
         pool.close()
@@ -140,6 +156,7 @@ final class OpenCLStreamBackend: StreamBackend {
 
     func finish() throws(ComputeError) {
         try check(clFinish(queue), "finish")
+        if let times = context.kernelTimes { timed.collect(into: times) }
         if let transferQueue {
             try check(clFinish(transferQueue), "finish")
             uploads = []
@@ -204,17 +221,23 @@ final class OpenCLStreamBackend: StreamBackend {
     func execute(_ operation: Operation) throws(ComputeError) {
         let lowering = Lowering(context: context, pool: pool)
         try lowering.append(operation)
-        for launch in lowering.launches {
+        try run(lowering.launches)
+    }
+
+    func run(_ launches: [Launch]) throws(ComputeError) {
+        for launch in launches {
             let name = KernelName(program: launch.program, kernel: launch.kernel)
-            let kernel: cl_kernel
-            if let known = kernels[name] {
-                kernel = known
+            var known: KnownKernel
+            if let found = kernels[name] {
+                known = found
             } else {
-                kernel = try context.programs.makeKernel(launch.kernel, of: launch.program)
-                kernels[name] = kernel
+                known = KnownKernel(kernel: try context.programs.makeKernel(launch.kernel, of: launch.program))
+                kernels[name] = known
             }
-            try bind(launch, to: kernel)
-            try enqueue(launch, kernel)
+            try bind(launch, to: known.kernel)
+            let count = known.launched.count
+            try enqueue(launch, &known)
+            if known.launched.count > count { kernels[name] = known }
         }
     }
 
@@ -231,15 +254,20 @@ final class OpenCLStreamBackend: StreamBackend {
     }
 
     /// Enqueues one kernel. When the device has no room, memory in the pools is given back and the launch tried again.
-    func enqueue(_ launch: Launch, _ kernel: cl_kernel) throws(ComputeError) {
-        let variant = OpenCLPrograms.LaunchVariant(
-            program: launch.program, kernel: launch.kernel, group: launch.group,
-            isLarge: max(launch.grid.x, launch.grid.y, launch.grid.z) > Int(UInt16.max))
+    func enqueue(_ launch: Launch, _ known: inout KnownKernel) throws(ComputeError) {
+        let kernel = known.kernel
+        // PoCL compiles once more for grids beyond 16 bits.
+        let shape = LaunchShape(
+            group: launch.group, isLarge: max(launch.grid.x, launch.grid.y, launch.grid.z) > Int(UInt16.max))
         var code: cl_int
-        if context.programs.isFirstLaunch(variant) {
-            code = try enqueueFirst(launch, kernel)
+        if known.launched.contains(shape) {
+            code = try enqueueKnown(launch, kernel)
         } else {
-            code = enqueue(launch, kernel, on: queue, event: nil)
+            let variant = OpenCLPrograms.LaunchVariant(
+                program: launch.program, kernel: launch.kernel, group: shape.group, isLarge: shape.isLarge)
+            let isFirst = context.programs.isFirstLaunch(variant)
+            code = try isFirst ? enqueueFirst(launch, kernel) : enqueueKnown(launch, kernel)
+            known.launched.append(shape)
         }
         if isMemoryError(code) {
             clFinish(queue)
@@ -251,6 +279,15 @@ final class OpenCLStreamBackend: StreamBackend {
         }
         try check(code, "kernel \(launch.kernel)")
         launchCount += 1
+    }
+
+    private func enqueueKnown(_ launch: Launch, _ kernel: cl_kernel) throws(ComputeError) -> cl_int {
+        guard context.kernelTimes != nil else { return enqueue(launch, kernel, on: queue, event: nil) }
+        if timed.isFull { try finish() }
+        var event: cl_event?
+        let code = enqueue(launch, kernel, on: queue, event: &event)
+        if let event { timed.append(launch.kernel, event) }
+        return code
     }
 
     private func enqueue(
@@ -278,15 +315,7 @@ final class OpenCLStreamBackend: StreamBackend {
         defer { clReleaseEvent(event) }
         try check(clFinish(profilingQueue), "kernel \(launch.kernel)")
         let elapsed = monotonicSeconds() - start
-        var began: cl_ulong = 0
-        var ended: cl_ulong = 0
-        let size = MemoryLayout<cl_ulong>.size
-        let known =
-            clGetEventProfilingInfo(event, cl_profiling_info(CL_PROFILING_COMMAND_START), size, &began, nil)
-            == CL_SUCCESS
-            && clGetEventProfilingInfo(event, cl_profiling_info(CL_PROFILING_COMMAND_END), size, &ended, nil)
-                == CL_SUCCESS
-        let run = known && ended > began ? Double(ended - began) * 1e-9 : 0
+        let run = openCLSeconds(of: event) ?? 0
         context.programs.addSeconds(elapsed - run)
         return code
     }
@@ -319,23 +348,23 @@ final class OpenCLPreparedOperations: PreparedOperations {
     private let backend: OpenCLStreamBackend
     /// Keeps the buffers alive.
     private let launches: [Launch]
-    private var kernels: [cl_kernel] = []
+    private var kernels: [OpenCLStreamBackend.KnownKernel] = []
 
     init(_ launches: [Launch], backend: OpenCLStreamBackend) throws(ComputeError) {
         self.backend = backend
         self.launches = launches
         for launch in launches {
             let kernel = try backend.context.programs.makeKernel(launch.kernel, of: launch.program)
-            kernels.append(kernel)
+            kernels.append(OpenCLStreamBackend.KnownKernel(kernel: kernel))
             try backend.bind(launch, to: kernel)
         }
     }
 
     deinit {
-        for kernel in kernels { clReleaseKernel(kernel) }
+        for known in kernels { clReleaseKernel(known.kernel) }
     }
 
     func replay() throws(ComputeError) {
-        for index in launches.indices { try backend.enqueue(launches[index], kernels[index]) }
+        for index in launches.indices { try backend.enqueue(launches[index], &kernels[index]) }
     }
 }

@@ -8,6 +8,8 @@ public enum TensorUnits: Sendable {
     case detected
     /// The instruction is replaced by its definition, to test everything around it on any device.
     case emulated
+    /// Likewise with those of Hopper.
+    case emulatedHopper
     /// Never.
     case off
 }
@@ -169,13 +171,14 @@ extension Lowering {
         ) throws(ComputeError) {
             // Elements from one line (row of op(a), column of op(b)) to the next, and along the sum.
             let (line, step) = alongRows ? (x.rowStride, 1) : (1, x.rowStride)
+            let group = alongRows ? WorkSize(32, 1, 4) : WorkSize(32, 4)
             launch(
-                "gemm_nvidia", kernel, options: options, grid: WorkSize(32, blocks, tensor.depthBlocks),
-                group: WorkSize(32),
+                "gemm_nvidia", kernel, options: options,
+                grid: WorkSize(32, roundUp(blocks, group.y), roundUp(tensor.depthBlocks, group.z)), group: group,
                 [
                     [
-                        size(count), size(k), .buffer(try storage(x)), .long(x.offset), .long(line), .long(step),
-                        .buffer(packed), .buffer(special),
+                        size(count), size(k), size(blocks), size(tensor.depthBlocks), .buffer(try storage(x)),
+                        .long(x.offset), .long(line), .long(step), .buffer(packed), .buffer(special),
                     ]
                 ])
         }
@@ -185,7 +188,7 @@ extension Lowering {
             "pack_b", operation.b, n, alongRows: operation.transposeB, blocks: tensor.columnBlocks, packedB)
         let band = context.tuning[.gemmBand]
         launch(
-            "gemm_nvidia", "gemm_tensor", options: options,
+            "gemm_nvidia", "gemm_tensor", options: options + smoothOption(operation),
             grid: WorkSize(tensor.columnTiles * band * tensor.items, ceilDivide(tensor.rowTiles, band)),
             group: WorkSize(tensor.items),
             [

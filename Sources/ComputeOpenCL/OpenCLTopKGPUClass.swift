@@ -23,8 +23,9 @@ extension Lowering {
         init(queries: Int, places: Int) {
             self.queries = queries <= 16 ? 16 : 64
             var capacity = 256
-            // Twice the places where there is room, so that lists are not sorted too often.
-            while capacity < 4096 && (capacity < 2 * places || capacity - 128 < places) { capacity *= 2 }
+            // A list is sorted when the next tile might not fit: room for some hundred more than the places and that tile, so
+            // that this is not too often.
+            while capacity < 4096 && capacity - candidates - places < max(96, places / 2) { capacity *= 2 }
             self.capacity = capacity == 4096 && places <= 2048 - 128 ? 2048 : capacity
         }
     }

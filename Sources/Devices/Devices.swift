@@ -16,6 +16,8 @@ public struct DeviceOptions: Sendable {
     public var copiesHostMemory: Bool
     /// Fills the memory of OpenCL devices with NaN whenever it is handed out, to test that no kernel reads what nobody wrote.
     public var poisonsMemory: Bool
+    /// Keeps the seconds of every kernel of OpenCL devices.
+    public var timesKernels = false
     /// Sizes that kernels are compiled and launched with; nil for what `apus tune-kernels` has found for the device, or
     /// else the table's.
     public var tuning: KernelTuning?
@@ -196,7 +198,8 @@ public enum Devices {
             options: OpenCLDeviceOptions(
                 threads: options.threads ?? CPUDevice.availableCores, memoryLimitBytes: options.memoryLimitBytes,
                 kernelClass: options.kernelClass, tuning: options.tuning ?? tuning(description, options),
-                copiesHostMemory: options.copiesHostMemory, poisonsMemory: options.poisonsMemory),
+                copiesHostMemory: options.copiesHostMemory, poisonsMemory: options.poisonsMemory,
+                timesKernels: options.timesKernels),
             denseSolver: cpu(DeviceOptions(threads: 1, heedsCertificates: false)).denseSolver,
             unsupportedOperations: certificate?.unsupportedOperations ?? [:])
     }

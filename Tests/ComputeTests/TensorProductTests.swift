@@ -64,6 +64,18 @@ import Testing
         #expect(split > 0 && plain > 0)
     }
 
+    /// The units cut off what a sum can't hold: over a long sum of positive terms that alone would be some 1e-5.
+    @Test func longSumsLoseNothingByCutting() throws {
+        let (m, n, k) = (8, 8, 6000)
+        let (a, b) = (Support.random(m, k, seed: 5), Support.random(k, n, seed: 6))
+        for x in [a, b] { for place in 0..<x.storage.count { x.storage[place] = abs(x.storage[place]) } }
+        let stream = try open().makeStream()
+        let output = try stream.allocate(rows: m, columns: n)
+        try stream.gemm(stream.wrap(a), stream.wrap(b), into: output)
+        let error = Self.largestError(try stream.download(output), a, b)
+        #expect(error < 2e-6, "\(error)")
+    }
+
     @Test func isOffUnlessTunedAndDetected() throws {
         // Tuned, but PoCL is no NVIDIA device.
         let tuning = KernelTuning([.tensorProducts: 1, .tensorLeast: 1])

@@ -5,7 +5,8 @@
 
 Needs PyTorch with CUDA (its products are cuBLAS's); implicit's CUDA path is measured too where it is installed. Figures:
 float32 products without tensor units, with TF32, and of bfloat16; the 10 and 100 best of 1,000 queries by a product and
-`topk`, candidate tiles where the scores don't fit; an iteration of implicit's ALS on data shaped like MovieLens 20M.
+`topk`, candidate tiles where the scores don't fit; five iterations of K-means by products; epochs of perceptrons with fused
+Adam, in float32 and under autocast; an iteration of implicit's ALS on data shaped like MovieLens 20M.
 """
 import argparse
 import json
@@ -64,6 +65,53 @@ def top_k(torch, candidates, runs):
     return found
 
 
+def k_means(torch, runs, points=1_000_000, dimensions=128, clusters=1024, iterations=5):
+    torch.backends.cuda.matmul.allow_tf32 = False
+    x = torch.rand(points, dimensions, device="cuda")
+
+    def run():
+        centres = x[:clusters].clone()
+        ones = torch.ones(points, device="cuda")
+        for _ in range(iterations):
+            half = (centres * centres).sum(1) / 2
+            labels = torch.cat([(half - part @ centres.T).argmin(1) for part in x.split(131_072)])
+            sums = torch.zeros_like(centres).index_add_(0, labels, x)
+            counts = torch.zeros(clusters, device="cuda").index_add_(0, labels, ones)
+            centres = torch.where(counts[:, None] > 0, sums / counts.clamp(min=1)[:, None], centres)
+
+    return [{"case": "kmeans", "points": points, "dimensions": dimensions, "clusters": clusters, "iterations": iterations,
+             "median_seconds": timed(torch, run, min(runs, 5))}]
+
+
+def nets(torch, runs, rows=65_536, batch=4096):
+    found = []
+    for widths in ((784, 512, 512, 10), (1024, 1024, 512, 1)):
+        x = torch.rand(rows, widths[0], device="cuda")
+        y = torch.randint(0, max(widths[-1], 2), (rows,), device="cuda")
+        for half in (False, True):
+            torch.backends.cuda.matmul.allow_tf32 = False
+            layers = []
+            for inputs, units in zip(widths, widths[1:]):
+                layers += [torch.nn.Linear(inputs, units), torch.nn.ReLU()]
+            model = torch.nn.Sequential(*layers[:-1]).cuda()
+            optimizer = torch.optim.Adam(model.parameters(), fused=True)
+            several = widths[-1] > 1
+            loss = torch.nn.CrossEntropyLoss() if several else torch.nn.BCEWithLogitsLoss()
+
+            def epoch():
+                for part in torch.randperm(rows, device="cuda").split(batch):
+                    optimizer.zero_grad(set_to_none=True)
+                    with torch.autocast("cuda", torch.bfloat16, enabled=half):
+                        out = model(x[part])
+                        value = loss(out, y[part]) if several else loss(out[:, 0].float(), y[part].float())
+                    value.backward()
+                    optimizer.step()
+
+            found.append({"case": "net", "layers": "-".join(map(str, widths)), "batch": batch, "rows": rows,
+                          "type": "bfloat16" if half else "float32", "median_seconds": timed(torch, epoch, runs)})
+    return found
+
+
 def implicit_als():
     import numpy as np
     import scipy.sparse as sparse
@@ -99,7 +147,8 @@ def main():
     result = {"device": torch.cuda.get_device_name(), "torch": torch.__version__, "cuda": torch.version.cuda, "cases": []}
     sizes = [int(n) for n in arguments.sizes.split(",")]
     for measure in (lambda: products(torch, sizes, arguments.runs),
-                    lambda: top_k(torch, arguments.candidates, arguments.runs), implicit_als):
+                    lambda: top_k(torch, arguments.candidates, arguments.runs),
+                    lambda: k_means(torch, arguments.runs), lambda: nets(torch, arguments.runs), implicit_als):
         try:
             result["cases"] += measure()
         except Exception as error:  # a peer that does not run here is worth a line, and no more

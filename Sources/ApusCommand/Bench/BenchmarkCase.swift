@@ -70,6 +70,8 @@ struct BenchmarkFlags: ParsableArguments {
             standard input, and answer with its seconds.
             """)
     var paced = false
+    @Flag(help: "Say on standard error how long each kernel of OpenCL devices took; makes launches slower.")
+    var kernels = false
     @Option(help: "Records of an earlier run; exits with 1 when a figure is worse by more than noise.")
     var compare: String?
     @OptionGroup var global: GlobalOptions

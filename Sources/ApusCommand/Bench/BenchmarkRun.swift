@@ -21,7 +21,9 @@ struct BenchmarkRun {
         var records: [BenchmarkRecord] = []
         for benchmark in cases {
             flags.global.remark("\(type(of: benchmark).name) …")
+            for device in devices { _ = device.device.takeKernelTimes() }
             records += try benchmark.measure(on: devices)
+            for device in devices { sayKernelTimes(of: device) }
         }
         let file = BenchmarkFile(records: records)
         if let output = flags.output { try file.write(to: output) }
@@ -36,8 +38,20 @@ struct BenchmarkRun {
         }
     }
 
+    private func sayKernelTimes(of device: BenchmarkDevice) {
+        let times = device.device.takeKernelTimes()
+        let all = times.reduce(0) { $0 + $1.seconds }
+        for time in times {
+            let each = time.seconds / Double(time.launches) * 1e6
+            flags.global.remark(
+                "\(device.name): \(time.name): \(fixed(100 * time.seconds / all, 1)) %, \(time.launches) × "
+                    + "\(fixed(each, 1)) µs")
+        }
+    }
+
     private func open() throws -> [BenchmarkDevice] {
-        let options = flags.global.deviceOptions
+        var options = flags.global.deviceOptions
+        options.timesKernels = flags.kernels
         let listings = Devices.list(options)
         let processor = listings.first { $0.name == "cpu" }?.identity.model ?? "unknown"
         let names = flags.device.isEmpty ? listings.filter { $0.unusableReason == nil }.map(\.name) : flags.device

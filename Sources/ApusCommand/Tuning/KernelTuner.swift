@@ -33,6 +33,7 @@ final class KernelTuner {
     private let deviceClass: DeviceClass
     private let operations: Set<OperationKind>
     private let hasTensorUnits: Bool
+    private let hasWarpgroups: Bool
     private let deadline: Double
     private let report: (Trial) -> Void
 
@@ -54,6 +55,7 @@ final class KernelTuner {
         kernelClass = options.kernelClass ?? device.identity.deviceClass
         best = start
         hasTensorUnits = (device as? OpenCLDevice)?.hasTensorUnits ?? false
+        hasWarpgroups = (device as? OpenCLDevice)?.hasWarpgroups ?? false
         self.operations = operations
         deadline = monotonicSeconds() + budgetSeconds
         self.report = report
@@ -70,6 +72,9 @@ final class KernelTuner {
                 return
             }
             // Tiles of units that are not there, or not used, change nothing.
+            if tunable.isOfHopper {
+                guard hasWarpgroups else { continue }
+            }
             if tunable.isOfTensorUnits {
                 guard hasTensorUnits, tunable == .tensorProducts || best[.tensorProducts] == 1 else { continue }
             }

@@ -39,6 +39,11 @@ public enum KernelTunable: String, Sendable, CaseIterable {
     case tensorTileN = "gemm_nvidia.tile_n"
     case tensorWarpM = "gemm_nvidia.warp_m"
     case tensorWarpN = "gemm_nvidia.warp_n"
+    /// Whether float32 products go to the warpgroups of NVIDIA's Hopper, in three parts of bfloat16.
+    case hopperProducts = "gemm_hopper.float32"
+    /// The least products of numbers (rows times columns times terms) for which they, and those of bfloat16, do: below, the
+    /// launches for packing take longer.
+    case hopperLeast = "gemm_hopper.least_products"
 
     /// What is used where no table says otherwise; the same as in the guards of the kernels.
     public var defaultValue: Int {
@@ -67,6 +72,8 @@ public enum KernelTunable: String, Sendable, CaseIterable {
         case .tensorTileM, .tensorTileN: 128
         case .tensorWarpM: 64
         case .tensorWarpN: 32
+        case .hopperProducts: 1
+        case .hopperLeast: 1 << 31
         }
     }
 
@@ -98,6 +105,8 @@ public enum KernelTunable: String, Sendable, CaseIterable {
         case .tensorLeast: [64, 128, 256, 512]
         case .tensorTileM, .tensorTileN: [64, 128, 256]
         case .tensorWarpM, .tensorWarpN: [32, 64]
+        case .hopperProducts: [0, 1]
+        case .hopperLeast: [1 << 29, 1 << 30, 1 << 31, 1 << 32]
         }
     }
 
@@ -107,7 +116,7 @@ public enum KernelTunable: String, Sendable, CaseIterable {
         case .gemmBlock: [.gemm, .topK]
         case .gemmSmallBlock, .gemmTilesPerItem, .gemmPanelsPerItem, .gemmSmallOperations, .largeTile,
             .largeWork, .mediumTile, .mediumWork, .gemmTileK, .gemmVector, .gemmPad, .gemmBand, .tensorProducts,
-            .tensorLeast, .tensorTileM, .tensorTileN, .tensorWarpM, .tensorWarpN:
+            .tensorLeast, .tensorTileM, .tensorTileN, .tensorWarpM, .tensorWarpN, .hopperProducts, .hopperLeast:
             [.gemm]
         case .topKTilesPerItem, .topKPad: [.topK]
         case .primalPanel, .dualPanel, .lookaheadBytes: [.solveNormalEquations]
@@ -120,6 +129,9 @@ public enum KernelTunable: String, Sendable, CaseIterable {
 
     /// Whether it matters only where NVIDIA's tensor units are used.
     public var isOfTensorUnits: Bool { rawValue.hasPrefix("gemm_nvidia.") }
+
+    /// Whether it matters only on Hopper.
+    public var isOfHopper: Bool { rawValue.hasPrefix("gemm_hopper.") }
 
     /// The class of the kernels it belongs to.
     public var kernelClass: DeviceClass {

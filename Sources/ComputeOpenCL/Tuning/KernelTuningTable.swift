@@ -20,8 +20,11 @@ public enum KernelTuningTable {
     /// The first entry that fits counts.
     public static let entries: [Entry] = [
         Entry(
-            vendors: ["nvidia"], architectures: ["sm_90", "sm_100", "sm_120"], deviceClass: .gpu,
-            changes: [.gpuGroups: 1024], source: "untested: 132 and more multiprocessors want more groups"),
+            vendors: ["nvidia"], architectures: ["sm_90"], deviceClass: .gpu, changes: [.gpuGroups: 256],
+            source: "measured on an H100: two groups a multiprocessor (Benchmarks/results)"),
+        Entry(
+            vendors: ["nvidia"], architectures: ["sm_100", "sm_120"], deviceClass: .gpu,
+            changes: [.gpuGroups: 256], source: "untested: as for sm_90"),
         Entry(
             vendors: ["nvidia"], architectures: ["sm_8"], deviceClass: .gpu, changes: [:],
             source: "untested: the class's defaults"),

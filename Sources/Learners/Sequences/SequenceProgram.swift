@@ -21,8 +21,13 @@ final class SequenceProgram {
     private let optimizer: OptimizerState
     private let candidates: SequenceCandidates?
 
-    /// Elements of the logits that are in memory at a time.
-    private static let tileElements = 1 << 21
+    /// Elements of the logits that are in memory at a time: a cache's worth for processors; enough for products to fill the
+    /// device on GPUs, where every launch costs.
+    private static func tileElements(_ device: any Device) -> Int {
+        guard device.identity.deviceClass == .gpu else { return 1 << 21 }
+        let bytes = min(device.limits.largestAllocationBytes, device.limits.memoryBytes / 16)
+        return max(min(bytes / 4, 1 << 27), 1 << 21)
+    }
 
     /// - Parameters:
     ///   - step: 1 × 1, the number of the step, for dropout.
@@ -75,7 +80,7 @@ final class SequenceProgram {
             try compiler.runForward(stream)
             try stream.gather(states.value, rows: places, into: chosen)
         }
-        let tileRows = min(max(Self.tileElements / max(compared.rows, 1) / 16 * 16, 16), rows)
+        let tileRows = min(max(Self.tileElements(stream.device) / max(compared.rows, 1) / 16 * 16, 16), rows)
         self.tileRows = tileRows
         let logits = try stream.allocate(rows: tileRows, columns: compared.rows)
         var plans: [Plan] = []
