@@ -20,8 +20,9 @@ public enum KernelTuningTable {
     /// The first entry that fits counts.
     public static let entries: [Entry] = [
         Entry(
-            vendors: ["nvidia"], architectures: ["sm_90"], deviceClass: .gpu, changes: [.gpuGroups: 256],
-            source: "measured on an H100: two groups a multiprocessor (Benchmarks/results)"),
+            vendors: ["nvidia"], architectures: ["sm_90"], deviceClass: .gpu,
+            changes: [.gpuGroups: 256, .largeTile: 64],
+            source: "tuned on an H100 (Benchmarks/results/2026-11-26-nvidia-h100-80gb-hbm3.json)"),
         Entry(
             vendors: ["nvidia"], architectures: ["sm_100", "sm_120"], deviceClass: .gpu,
             changes: [.gpuGroups: 256], source: "untested: as for sm_90"),
