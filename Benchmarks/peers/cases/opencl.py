@@ -220,8 +220,8 @@ def opencl_start(record):
 def opencl_devices(record):
     """`apus doctor --device opencl --certificate Benchmarks/results/certificate-pocl.json` checks every operation against
     double precision and measures it; then `apus bench` sets gemm, ALS, top-k and transfers of all devices beside each other.
-    PoCL runs the OpenCL kernels on the CPU's own cores, so that both devices have the same limits here. No GPU has been tried
-    yet; `scripts/gpu-check` makes the record of one.
+    PoCL runs the OpenCL kernels on the CPU's own cores, so that both devices have the same limits here. `scripts/gpu-check`
+    makes the record of a GPU.
 
     ![Roofline, and bars of the CPU device and PoCL](plots/devices.svg)"""
     device = gpu_or_pocl()
