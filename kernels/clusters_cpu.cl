@@ -180,8 +180,8 @@ APUS_INLINE float APUS_NAME(squared_distance)(__global const float *a, __global 
             sum0 = APUS_FMA(x, x, sum0);
         }
         sum0 += sum1;
-        float8 eight = sum0.lo + sum0.hi;
-        float4 four = eight.lo + eight.hi;
+        float8 eight = LOW_HALF(sum0) + HIGH_HALF(sum0);
+        float4 four = LOW_HALF(eight) + HIGH_HALF(eight);
         sum = (four.x + four.y) + (four.z + four.w);
     }
     for (; p < d; ++p) {

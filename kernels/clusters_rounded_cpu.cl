@@ -41,14 +41,14 @@
 #define APUS_ROUNDED_FACTS 5
 
 APUS_INLINE float APUS_NAME(lanes_sum)(float16 v) {
-    float8 eight = v.lo + v.hi;
-    float4 four = eight.lo + eight.hi;
+    float8 eight = LOW_HALF(v) + HIGH_HALF(v);
+    float4 four = LOW_HALF(eight) + HIGH_HALF(eight);
     return (four.x + four.y) + (four.z + four.w);
 }
 
 APUS_INLINE float APUS_NAME(lanes_most)(float16 v) {
-    float8 eight = v.lo > v.hi ? v.lo : v.hi;
-    float4 four = eight.lo > eight.hi ? eight.lo : eight.hi;
+    float8 eight = LOW_HALF(v) > HIGH_HALF(v) ? LOW_HALF(v) : HIGH_HALF(v);
+    float4 four = LOW_HALF(eight) > HIGH_HALF(eight) ? LOW_HALF(eight) : HIGH_HALF(eight);
     float a = four.x > four.y ? four.x : four.y, b = four.z > four.w ? four.z : four.w;
     return a > b ? a : b;
 }

@@ -8,9 +8,9 @@ NET_FUNCTION float net_dot(const __global float *a, const __global float *b, lon
     if (n >= 16) {
         float16 wide = vload16(0, a) * vload16(0, b);
         for (c = 16; c + 16 <= n; c += 16) wide += vload16(0, a + c) * vload16(0, b + c);
-        const float8 eight = wide.lo + wide.hi;
-        const float4 four = eight.lo + eight.hi;
-        const float2 two = four.lo + four.hi;
+        const float8 eight = LOW_HALF(wide) + HIGH_HALF(wide);
+        const float4 four = LOW_HALF(eight) + HIGH_HALF(eight);
+        const float2 two = LOW_HALF(four) + HIGH_HALF(four);
         sum = two.x + two.y;
     }
 #endif

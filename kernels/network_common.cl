@@ -96,9 +96,9 @@ NET_FUNCTION float net_row_max(const __global float *x, long n) {
             const float16 next = vload16(0, x + j);
             wide = next > wide ? next : wide;
         }
-        const float8 eight = wide.lo > wide.hi ? wide.lo : wide.hi;
-        const float4 four = eight.lo > eight.hi ? eight.lo : eight.hi;
-        const float2 two = four.lo > four.hi ? four.lo : four.hi;
+        const float8 eight = LOW_HALF(wide) > HIGH_HALF(wide) ? LOW_HALF(wide) : HIGH_HALF(wide);
+        const float4 four = LOW_HALF(eight) > HIGH_HALF(eight) ? LOW_HALF(eight) : HIGH_HALF(eight);
+        const float2 two = LOW_HALF(four) > HIGH_HALF(four) ? LOW_HALF(four) : HIGH_HALF(four);
         best = two.x > two.y ? two.x : two.y;
         if (best != best) {
             best = -INFINITY;

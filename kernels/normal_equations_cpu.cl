@@ -100,17 +100,17 @@ APUS_FUNCTION float APUS_NAME(pass)(APUS_NAME(Row) *row, int kind, int backward,
         }
         APUS_DOT8(score)
         float16 r = vload16(0, row->root + e), product = r * score;
-        squares += product.lo * product.lo;
+        squares += LOW_HALF(product) * LOW_HALF(product);
         if (kind == APUS_PASS_LAST) continue;
         if (kind == APUS_PASS_FIRST) product -= vload16(0, row->target + e);
         vstore16(-r * product, 0, factor);
         APUS_AXPY8
     }
-    float4 folded = squares.lo + squares.hi;
+    float4 folded = LOW_HALF(squares) + HIGH_HALF(squares);
     return (folded.s0 + folded.s2) + (folded.s1 + folded.s3);
 }
 
-#define APUS_HALF(v) ((v).lo + (v).hi)
+#define APUS_HALF(v) (LOW_HALF(v) + HIGH_HALF(v))
 #define APUS_SUM16(v) ((APUS_HALF(APUS_HALF(APUS_HALF(v)))).s0 + (APUS_HALF(APUS_HALF(APUS_HALF(v)))).s1)
 
 // Preconditioned conjugate gradients from the present solution; the preconditioner is D, the exact inverse of what the
@@ -177,7 +177,7 @@ APUS_FUNCTION void APUS_NAME(add_scores)(APUS_NAME(Row) *row, long start, long w
             APUS_LIST8(APUS_POINTER_COPIED)
         }
         APUS_DOT8(products)
-        vstore8(vload8(0, score + e) + products.lo, 0, score + e);
+        vstore8(vload8(0, score + e) + LOW_HALF(products), 0, score + e);
     }
 }
 

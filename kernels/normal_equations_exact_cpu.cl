@@ -97,9 +97,17 @@ APUS_FUNCTION void APUS_NAME(prefetch_rows)(APUS_NAME(Row) *row, long used, long
     long end = row->prefetched + count;
     end = end < limit ? end : limit;
     if (end <= row->prefetched) return;
+    const long d = row->d;
     for (long e = row->prefetched; e < end; ++e) {
         __global const float *vector = row->fixed + (long)row->columns[e] * row->fixed_stride;
-        for (long c = 0; c < row->d; c += 16) {
+        long c = 0;
+        for (; c + 64 <= d; c += 64) {
+            APUS_PREFETCH(vector + c);
+            APUS_PREFETCH(vector + c + 16);
+            APUS_PREFETCH(vector + c + 32);
+            APUS_PREFETCH(vector + c + 48);
+        }
+        for (; c < d; c += 16) {
             APUS_PREFETCH(vector + c);
         }
     }

@@ -50,8 +50,8 @@ __kernel void row_norms(
             const double16 x = convert_double16(vload16(0, from + j));
             wide += x * x;
         }
-        const double8 eight = wide.lo + wide.hi;
-        const double4 four = eight.lo + eight.hi;
+        const double8 eight = LOW_HALF(wide) + HIGH_HALF(wide);
+        const double4 four = LOW_HALF(eight) + HIGH_HALF(eight);
         double sum = (four.x + four.y) + (four.z + four.w);
         for (; j < columns; ++j) sum += (double)from[j] * (double)from[j];
         output[output_offset + i] = (float)(squared ? sum : sqrt(sum));

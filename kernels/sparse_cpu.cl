@@ -6,8 +6,8 @@
 #define RUN_LENGTH 256
 
 static float sum16(float16 x) {
-    const float8 eight = x.lo + x.hi;
-    const float4 four = eight.lo + eight.hi;
+    const float8 eight = LOW_HALF(x) + HIGH_HALF(x);
+    const float4 four = LOW_HALF(eight) + HIGH_HALF(eight);
     return (four.x + four.y) + (four.z + four.w);
 }
 

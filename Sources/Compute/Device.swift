@@ -136,6 +136,10 @@ public protocol StreamBackend: AnyObject {
     /// What is enqueued from now on comes after an upload that was begun. The host does not wait.
     func join(_ upload: AnyObject) throws(ComputeError)
 
+    /// Enqueues work of the host without waiting for it, and answers true; or false, which is what backends do that don't
+    /// say otherwise: then the stream waits and does it. A failure comes out of the next wait.
+    func enqueue(_ work: HostWork) throws(ComputeError) -> Bool
+
     /// Enqueues one operation.
     func execute(_ operation: Operation) throws(ComputeError)
 

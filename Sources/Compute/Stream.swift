@@ -11,6 +11,7 @@ public final class Stream {
     let backend: any StreamBackend
     var ownCounters = StreamCounters()
     private var recording: [Operation]?
+    var isRecording: Bool { recording != nil }
 
     init(device: any Device, backend: any StreamBackend) {
         self.device = device

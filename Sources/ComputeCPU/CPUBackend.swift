@@ -46,6 +46,20 @@ final class CPUBackend: StreamBackend {
 
     func finish() throws(ComputeError) {}
 
+    func enqueue(_ work: HostWork) throws(ComputeError) -> Bool {
+        let elements = HostBuffer<Float>(uninitializedCount: work.input.count)
+        try download(
+            from: work.input.storage, byteOffset: 4 * work.input.offset,
+            to: UnsafeMutableRawPointer(elements.baseAddress), byteCount: 4 * elements.count)
+        for (result, output) in zip(try work.results(of: elements.array), work.outputs) {
+            let buffer = HostBuffer(result)
+            try upload(
+                from: UnsafeRawPointer(buffer.baseAddress), to: output.storage, byteOffset: 4 * output.offset,
+                byteCount: 4 * result.count)
+        }
+        return true
+    }
+
     /// At least `count` floats for one worker; kept for the next call. The content is undefined.
     func scratch(worker: Int, count: Int) -> UnsafeMutablePointer<Float> {
         if let present = scratchBuffers[worker], present.count >= count { return present.baseAddress }

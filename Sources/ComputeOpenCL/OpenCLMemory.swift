@@ -92,10 +92,11 @@ final class BufferPool: Sendable {
     func allocate(byteCount: Int) throws(ComputeError) -> OpenCLStorage {
         let storage = try take(byteCount)
         if context.poisonsMemory {
-            var pattern = UInt32.max
+            // In one write: what Oclgrind knows of memory is no larger than the last write that began where it begins.
+            let pattern = [UInt32](repeating: .max, count: (storage.byteCount + 3) / 4)
             try checkOpenCL(
-                clEnqueueFillBuffer(
-                    queue.pointer, storage.buffer, &pattern, 4, 0, storage.byteCount / 4 * 4, 0, nil, nil),
+                clEnqueueWriteBuffer(
+                    queue.pointer, storage.buffer, cl_bool(CL_TRUE), 0, storage.byteCount, pattern, 0, nil, nil),
                 device: context.name, "poison memory")
         }
         return storage

@@ -21,6 +21,7 @@ final class OpenCLStreamBackend: StreamBackend {
     /// Bytes of such copies that may be pending.
     private static let stagedBytesInAll = 16 << 20
     private var staged: [Staged] = []
+    private var hostWork: [OpenCLHostWork] = []
 
     /// A copy of uploaded bytes that the queue has yet to read. Their ends are asked for, not called back: the simulator
     /// Oclgrind calls back before it reads.
@@ -152,6 +153,19 @@ final class OpenCLStreamBackend: StreamBackend {
         try check(
             clEnqueueReadBuffer(
                 queue, source.buffer, cl_bool(CL_TRUE), byteOffset, byteCount, destination, 0, nil, nil), "download")
+        try settleHostWork()
+    }
+
+    func enqueue(_ work: HostWork) throws(ComputeError) -> Bool {
+        hostWork.append(try OpenCLHostWork(work, on: self))
+        return true
+    }
+
+    /// The queue is done, and with it the work of the host that it waited for.
+    private func settleHostWork() throws(ComputeError) {
+        let done = hostWork
+        hostWork = []
+        for work in done { try work.settle() }
     }
 
     func finish() throws(ComputeError) {
@@ -162,6 +176,7 @@ final class OpenCLStreamBackend: StreamBackend {
             uploads = []
         }
         freeStaging(before: staged.count)
+        try settleHostWork()
     }
 
     func beginUpload(
@@ -207,7 +222,7 @@ final class OpenCLStreamBackend: StreamBackend {
         return made
     }
 
-    private func own(_ storage: any DeviceStorage) throws(ComputeError) -> OpenCLStorage {
+    func own(_ storage: any DeviceStorage) throws(ComputeError) -> OpenCLStorage {
         guard let storage = storage as? OpenCLStorage, storage.belongs(to: context) else {
             throw .invalidArgument(
                 operation: "transfer", reason: "a matrix belongs to another opening of device \(context.name)")

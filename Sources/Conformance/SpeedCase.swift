@@ -41,7 +41,7 @@ public struct SpeedCase: Sendable {
     /// The cases for a class of device: GPUs get more to do.
     public static func all(_ deviceClass: DeviceClass) -> [SpeedCase] {
         let scale = deviceClass == .cpu ? 1 : 4
-        return moving(scale) + products(scale) + sums(scale) + observed(scale) + clusters(scale)
+        return moving(scale) + products(scale) + sums(scale) + observed(scale) + clusters(scale) + networks(scale)
     }
 
     /// What kernels are tuned by: the cases of ``all(_:)``, and products and systems of other shapes, so that a value
@@ -273,6 +273,14 @@ final class SpeedOperands {
         draws += 1
         let random = Philox(seed: 99, stream: draws)
         return try stream.upload((0..<count).map { Int32(random.integer(UInt64($0), below: bound)) })
+    }
+
+    func indices(_ rows: Int, _ columns: Int, below bound: Int) throws(ComputeError) -> Matrix {
+        draws += 1
+        let random = Philox(seed: 99, stream: draws)
+        let output = try stream.allocate(rows: rows, columns: columns, .int32)
+        try stream.upload((0..<rows * columns).map { Int32(random.integer(UInt64($0), below: bound)) }, to: output)
+        return output
     }
 
     /// As many entries in every row, at columns that a stride apart from a random start.

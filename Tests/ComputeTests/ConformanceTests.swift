@@ -9,21 +9,30 @@ import Testing
     /// The oracle only shows that the suite is right, which takes no large shapes; it is the slowest device of all.
     static let oracleSuite = ConformanceSuite(sweep == .full ? .reduced : sweep)
 
-    /// `APUS_TEST_OPERATIONS` chooses among the operations, separated by commas; all is the default.
+    /// `APUS_TEST_OPERATIONS` chooses among the operations, separated by commas, or leaves out those with a minus before
+    /// their names; all is the default.
     static let operations: [OperationKind] = {
-        let chosen = environment("APUS_TEST_OPERATIONS")?.split(separator: ",").map(String.init) ?? []
-        return OperationKind.allCases.filter { chosen.isEmpty || chosen.contains($0.rawValue) }
+        let named = environment("APUS_TEST_OPERATIONS")?.split(separator: ",").map(String.init) ?? []
+        let chosen = named.filter { !$0.hasPrefix("-") }
+        return OperationKind.allCases.filter {
+            (chosen.isEmpty || chosen.contains($0.rawValue)) && !named.contains("-\($0.rawValue)")
+        }
     }()
+
+    /// `APUS_TEST_ONE_THREAD` set to 1 keeps the devices to the thread that opened them.
+    static let onOneThread = environment("APUS_TEST_ONE_THREAD") == "1"
 
     @Test("Every case of every operation on every device", arguments: TestDevice.all, operations)
     func conforms(_ target: TestDevice, _ operation: OperationKind) throws {
         let isOracle = target.device.identity.backend == OracleDevice().identity.backend
         let cases = (isOracle ? Self.oracleSuite : Self.suite).cases(of: operation)
         #expect(!cases.isEmpty)
-        let stream = try target.device.makeStream()
+        let run = { () throws in
+            let stream = try target.device.makeStream()
+            return cases.map { ($0, $0.run(on: stream)) }
+        }
         var refused: [String: Int] = [:]
-        for one in cases {
-            let result = one.run(on: stream)
+        for (one, result) in try Self.onOneThread ? SingleThread.shared.run(run) : run() {
             switch result.outcome {
             case .passed: break
             case .failed: Issue.record("\(target.label): \(one): \(result.message)")

@@ -3,7 +3,8 @@ import Core
 
 /// A device through another one, which copies where that one would share the memory of the host.
 ///
-/// Oclgrind takes shared memory for uninitialised, and every device must work as those do that can't share.
+/// Oclgrind takes shared memory for uninitialised, and every device must work as those do that can't share. Oclgrind also
+/// forgets of memory whatever lies behind the last write of the host: so all of it is written each time.
 final class CopyingDevice: Device {
     private let wrapped: any Device
     let limits: DeviceLimits
@@ -54,7 +55,14 @@ private final class CopyingBackend: StreamBackend {
     func upload(
         from source: UnsafeRawPointer, to storage: any DeviceStorage, byteOffset: Int, byteCount: Int
     ) throws(ComputeError) {
-        try wrapped.upload(from: source, to: storage, byteOffset: byteOffset, byteCount: byteCount)
+        if byteOffset == 0 && byteCount == storage.byteCount {
+            return try wrapped.upload(from: source, to: storage, byteOffset: 0, byteCount: byteCount)
+        }
+        let whole = UnsafeMutableRawPointer.allocate(byteCount: storage.byteCount, alignment: 64)
+        defer { whole.deallocate() }
+        try wrapped.download(from: storage, byteOffset: 0, to: whole, byteCount: storage.byteCount)
+        (whole + byteOffset).copyMemory(from: source, byteCount: byteCount)
+        try wrapped.upload(from: whole, to: storage, byteOffset: 0, byteCount: storage.byteCount)
     }
 
     func download(
@@ -62,6 +70,8 @@ private final class CopyingBackend: StreamBackend {
     ) throws(ComputeError) {
         try wrapped.download(from: storage, byteOffset: byteOffset, to: destination, byteCount: byteCount)
     }
+
+    func enqueue(_ work: HostWork) throws(ComputeError) -> Bool { try wrapped.enqueue(work) }
 
     func execute(_ operation: Operation) throws(ComputeError) { try wrapped.execute(operation) }
 

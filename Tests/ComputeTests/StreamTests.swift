@@ -60,6 +60,66 @@ import Testing
         }
     }
 
+    @Test("do work of the host between operations without a wait", arguments: TestDevice.all)
+    func hostWork(_ target: TestDevice) throws {
+        let stream = try target.device.makeStream()
+        let input = try stream.upload(HostMatrix(rows: 4, columns: 3, elements: (0..<12).map(Float.init)))
+        let gram = try stream.allocate(rows: 3, columns: 3)
+        let (doubled, sum) = (try stream.allocate(rows: 3, columns: 3), try stream.allocate(rows: 1, columns: 1))
+        let product = try stream.allocate(rows: 4, columns: 3)
+        for turn in 1...3 {
+            try stream.fill(input.rows(0..<1), with: Float(turn))
+            let before = stream.counters
+            try stream.gram(input, into: gram)
+            try stream.computeOnHost(gram, into: [doubled, sum]) { elements throws(ComputeError) in
+                [elements.map { 2 * $0 }, [elements.reduce(0, +)]]
+            }
+            // What follows on the queue sees the results, and what is overwritten now was read before.
+            try stream.gemm(input, doubled, into: product)
+            try stream.fill(gram, with: .nan)
+            let made = stream.counters - before
+            #expect(made.bytesDownloaded == 36 && made.bytesUploaded == 40 && made.allocations == 0)
+            if target.device.identity.backend != OracleDevice().identity.backend { #expect(made.waits == 0) }
+            let rows = [[Float](repeating: Float(turn), count: 3), [3, 4, 5], [6, 7, 8], [9, 10, 11]]
+            var expected = [Float](repeating: 0, count: 9)
+            for row in rows {
+                for place in 0..<9 { expected[place] += row[place / 3] * row[place % 3] }
+            }
+            var products = [Float](repeating: 0, count: 12)
+            for place in 0..<12 {
+                for k in 0..<3 { products[place] += 2 * rows[place / 3][k] * expected[3 * k + place % 3] }
+            }
+            #expect(try stream.download(sum, as: Float.self) == [expected.reduce(0, +)])
+            #expect(try stream.download(product).storage.array == products)
+        }
+    }
+
+    @Test("tell what work of the host threw, and go on", arguments: TestDevice.all)
+    func failingHostWork(_ target: TestDevice) throws {
+        let stream = try target.device.makeStream()
+        let input = try stream.upload([1, 2, 3] as [Float])
+        let output = try stream.allocate(rows: 1, columns: 3)
+        let singular = ComputeError.invalidArgument(operation: "cholesky", reason: "the matrix is singular")
+        var error = computeError { () throws(ComputeError) in
+            try stream.computeOnHost(input, into: [output]) { _ throws(ComputeError) in throw singular }
+            try stream.finish()
+        }
+        #expect(error.map { "\($0)" } == "\(singular)")
+        error = computeError { () throws(ComputeError) in
+            try stream.computeOnHost(input, into: [output]) { _ throws(ComputeError) in [[1]] }
+            _ = try stream.download(output)
+        }
+        #expect(error.map { "\($0)".contains("[1] elements for outputs of [3]") } == true)
+        try stream.computeOnHost(input, into: [output]) { elements throws(ComputeError) in [elements.reversed()] }
+        #expect(try stream.download(output, as: Float.self) == [3, 2, 1])
+        error = computeError { () throws(ComputeError) in
+            _ = try stream.record { stream throws(ComputeError) in
+                try stream.computeOnHost(input, into: [output]) { elements throws(ComputeError) in [elements] }
+            }
+        }
+        #expect(error.map { "\($0)".contains("can't be part of a plan") } == true)
+    }
+
     @Test("keep the memory of what they were given", arguments: TestDevice.all)
     func lifetimes(_ target: TestDevice) throws {
         let stream = try target.device.makeStream()

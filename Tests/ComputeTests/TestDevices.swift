@@ -39,7 +39,7 @@ struct TestDeviceList: Sendable {
     var devices: [TestDevice] = []
     var failures: [String] = []
 
-    static let found: TestDeviceList = {
+    static let found: TestDeviceList = SingleThread.shared.run {
         var list = TestDeviceList()
         for listing in Devices.list() {
             if let reason = listing.unusableReason {
@@ -51,7 +51,7 @@ struct TestDeviceList: Sendable {
             }
         }
         return list
-    }()
+    }
 
     /// Opens the device, or notes why it can't be opened.
     private mutating func add(_ label: String, _ open: @escaping @Sendable () throws(ComputeError) -> any Device) {
@@ -75,10 +75,9 @@ struct TestDeviceList: Sendable {
     /// An OpenCL device with the kernels of CPUs and, whatever it is, with those of GPUs; the latter in memory that is
     /// not shared, as most of them have it. Memory holds NaN when it is handed out: a kernel that reads what nobody wrote fails.
     private mutating func addOpenCL(_ listing: DeviceListing) {
-        // Oclgrind knows by itself what was never written, unless it is written here.
         let copies = environment("APUS_TEST_COPY") == "1"
         for kernelClass in [DeviceClass.cpu, .gpu] {
-            let options = DeviceOptions(kernelClass: kernelClass, heedsCertificates: false, poisonsMemory: !copies)
+            let options = DeviceOptions(kernelClass: kernelClass, heedsCertificates: false, poisonsMemory: true)
             add("\(listing.name) \(listing.identity.model), \(kernelClass) kernels") { () throws(ComputeError) in
                 let device = try Devices.open(listing.name, options: options).device
                 return kernelClass == .gpu || copies ? CopyingDevice(device) : device

@@ -83,7 +83,7 @@ import Testing
             #expect(one.bytesDownloaded == 4 * 2 * d * d)
             #expect(one.bytesUploaded == 4 * 2 * (d * d + d))
             #expect(one.allocations == 0)
-            #expect(one.waits == 3)
+            #expect(one.waits == 1)
             let method: NormalEquationMethod =
                 switch solver {
                 case .cg: .conjugateGradient(steps: options.conjugateGradientSteps)

@@ -64,7 +64,7 @@ struct HalfStep {
     }
 
     /// Solves `solution` with `fixed` held. `fixed`, and `solution` where the method starts from it, are rotated on
-    /// the way. At most one wait.
+    /// the way. Nobody waits.
     func run(fixed: Matrix, solution: Matrix, method: NormalEquationMethod) throws(ComputeError) {
         if let explicit {
             try runExplicit(explicit, fixed: fixed, solution: solution, method: method)

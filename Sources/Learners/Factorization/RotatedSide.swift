@@ -34,17 +34,22 @@ struct GramRotation {
         scratch = try stream.allocate(rows: min(chunk, longestTable), columns: columns)
     }
 
-    /// Computes the Gram matrix of `fixed` and its eigenbasis; one wait.
+    /// Computes the Gram matrix of `fixed` and its eigenbasis, by the host's LAPACK in double precision; the caller waits
+    /// for neither.
     func prepare(fixed: Matrix, unobservedWeight: Float) throws(ComputeError) {
         try stream.gram(fixed, into: gram)
-        let host = reduceAcrossRanks(try stream.download(gram))
-        var symmetric = [Double](repeating: 0, count: columns * columns)
-        for i in 0..<columns {
-            for j in 0..<columns { symmetric[i * columns + j] = 0.5 * (Double(host[i, j]) + Double(host[j, i])) }
+        let solver = stream.device.denseSolver
+        try stream.computeOnHost(gram, into: [basis, diagonal]) { [columns] elements throws(ComputeError) in
+            let host = reduceAcrossRanks(elements)
+            var symmetric = [Double](repeating: 0, count: columns * columns)
+            for i in 0..<columns {
+                for j in 0..<columns {
+                    symmetric[i * columns + j] = 0.5 * (Double(host[i * columns + j]) + Double(host[j * columns + i]))
+                }
+            }
+            let (values, vectors) = try solver.symmetricEigen(symmetric, n: columns)
+            return [vectors.map { Float($0) }, values.map { Float(max($0, 0)) * unobservedWeight }]
         }
-        let (values, vectors) = try stream.device.denseSolver.symmetricEigen(symmetric, n: columns)
-        try stream.upload(vectors.map { Float($0) }, to: basis)
-        try stream.upload(values.map { Float(max($0, 0)) * unobservedWeight }, to: diagonal)
     }
 
     /// Rotates a table into the prepared basis, in place.
@@ -71,4 +76,4 @@ struct GramRotation {
 /// The one place through which every sum over rows of a training loop passes before it is used: where several
 /// processes will add up their parts. With one process it is the identity.
 @inline(__always)
-func reduceAcrossRanks(_ partialSums: HostMatrix) -> HostMatrix { partialSums }
+func reduceAcrossRanks(_ partialSums: [Float]) -> [Float] { partialSums }
