@@ -82,8 +82,19 @@ public final class Stream {
     /// A new matrix on the device with a copy of a host matrix, never shared.
     public func upload(_ matrix: HostMatrix) throws(ComputeError) -> Matrix {
         let output = try allocate(rows: matrix.rows, columns: matrix.columns)
-        try upload(UnsafeRawBufferPointer(matrix.storage.elements), to: output)
+        try upload(matrix, to: output)
         return output
+    }
+
+    /// Copies a host matrix into one of its shape that is there.
+    public func upload(_ matrix: HostMatrix, to output: Matrix) throws(ComputeError) {
+        guard output.rows == matrix.rows, output.columns == matrix.columns, output.elementType == .float32 else {
+            throw .invalidArgument(
+                operation: "upload",
+                reason:
+                    "\(matrix.rows) × \(matrix.columns) float32 into a matrix of \(output.shape) \(output.elementType)")
+        }
+        try upload(UnsafeRawBufferPointer(matrix.storage.elements), to: output)
     }
 
     /// A new 1 × n float32 vector with a copy of the elements.

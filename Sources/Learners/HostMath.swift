@@ -26,7 +26,7 @@ func logarithm(_ x: Double) -> Double { log(x) }
 func arcsine(_ x: Double) -> Double { asin(min(max(x, -1), 1)) }
 
 /// Memory of the machine in bytes.
-func physicalMemoryBytes() -> Int { Int(sysconf(Int32(_SC_PHYS_PAGES))) * Int(sysconf(Int32(_SC_PAGESIZE))) }
+public func physicalMemoryBytes() -> Int { Int(sysconf(Int32(_SC_PHYS_PAGES))) * Int(sysconf(Int32(_SC_PAGESIZE))) }
 
 /// log(1 + x) in double precision, exact for small x.
 func logarithmOfOnePlus(_ x: Double) -> Double { log1p(x) }

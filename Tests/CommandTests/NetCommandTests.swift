@@ -36,6 +36,27 @@ import Testing
             ] + more, signals: signals)
     }
 
+    @Test func aTableLargerThanTheMemoryForItIsReadInParts() throws {
+        let folder = TemporaryFolder()
+        let rows = Self.customers.split(separator: "\n", maxSplits: 1)
+        _ = folder.write(
+            "customers.csv", rows[0] + "\n" + String(repeating: String(rows[1]), count: 50))
+        let arguments = ["--memory-limit", "6MB"]
+        let result = try train(folder, arguments)
+        #expect(result.code == 0, "\(result.errors)")
+        #expect(result.errors.contains("read in parts"))
+        let report = try JSONText.object(in: result.output)
+        #expect((report["metrics"]?.object?["roc_auc"]?.number ?? 0) > 0.95)
+        #expect(report["rows"]?.number == 60000)
+        #expect(abs((report["trained_rows"]?.number ?? 0) - 48000) < 500)
+        // Nothing is left but the table and the model.
+        #expect(Program.names(in: folder.path).sorted() == ["customers.csv", "net.apus"])
+        for more in [["--refit"], ["--split", "stratified"], ["--calibration", "platt"]] {
+            #expect(try train(folder, arguments + more).errors.contains("need all rows in memory"), "\(more)")
+        }
+        #expect(try train(folder, arguments + ["--sampling", "over"]).errors.contains("can't be balanced"))
+    }
+
     @Test func theCommandOfTheManualWorks() throws {
         let folder = folder()
         let result = try train(folder)

@@ -6,9 +6,15 @@ import Core
 
 /// Checks before hours of work that their result can be written.
 enum OutputFolder {
+    /// The folder of a path; the present one when there is none.
+    static func of(_ path: String?) -> String {
+        guard let path, let slash = path.lastIndex(of: "/") else { return "." }
+        return slash == path.startIndex ? "/" : String(path[..<slash])
+    }
+
     /// Throws ``SystemError`` when the folder of `path` is missing or can't be written to.
     static func check(_ path: String) throws {
-        let folder = path.lastIndex(of: "/").map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
+        let folder = of(path)
         guard access(folder, W_OK | X_OK) == 0 else {
             throw SystemError(
                 operation: "write", object: path,

@@ -32,7 +32,7 @@ public struct TwoTowerTable: LearnedRecommender {
         training.seed = options.seed
         let trainer = try NetworkTrainer(
             architecture, objective: .retrieval(temperature: options.temperature), options: training, stream: stream)
-        let result = try NetworkSession.training(data) { resuming, saving in
+        let result = try NetworkSession.training(WholeNetworkData(data: data)) { resuming, saving in
             try trainer.train(
                 data, resuming: resuming, saving: saving, progress: { progress?($0) ?? .proceed })
         }

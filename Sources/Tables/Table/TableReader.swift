@@ -64,6 +64,12 @@ public enum TableReader {
         return report
     }
 
+    /// Whether a file can be read part by part: text and databases can, matrices and streams are read as a whole.
+    public static func readsInParts(_ path: String) -> Bool {
+        guard path != "-", let kind = try? FileKind(path: path) else { return false }
+        return kind == .text || kind == .sqlite
+    }
+
     /// Reads until no type has to be widened any more. Without `keeping`, the values are not kept.
     private static func typed(
         _ path: String, _ kind: FileKind, _ given: TableReadOptions, keeping: Bool, _ progress: ProgressHandler?

@@ -56,16 +56,6 @@ struct TableTrainingFlags: ParsableArguments {
         let decision = try value.map { try DecisionValue($0) }
         let progress = ProgressDisplay(quiet: global.quiet)
         let device = try deviceOption.open(global)
-        var table = try data.read(global, progress)
-        if let columns {
-            let roles = target.roles
-            let others = [roles.target, roles.weight, roles.group, roles.time].compactMap { $0 }
-            table = try table.selecting(columns + others.filter { !columns.contains($0) })
-        }
-        let supervised = try SupervisedTable(table, roles: target.roles, kinds: type(of: learner).tasks)
-        for note in supervised.notes { global.remark(note) }
-        try NetworkSession.current?.begin(table: supervised.fingerprint)
-        let loaded = monotonicSeconds()
         var options = TableTrainingOptions(
             pipeline: try preparation.pipeline(learner, seed: seed, scaling: scaling))
         options.testShare = test
@@ -77,12 +67,40 @@ struct TableTrainingFlags: ParsableArguments {
         options.arguments = Array(CommandLine.arguments.dropFirst())
         let context = LearningContext(
             stream: try device.makeStream(), threads: global.threads, progress: progress.handler)
-        if let watched {
+        func watch(_ task: SupervisedTask) throws {
+            guard let watched else { return }
             context.watched = try SupervisedTable(
                 try TableFlags.read(watched, try data.options(global), global, progress), roles: target.roles,
-                kinds: [supervised.task.kind], task: supervised.task)
+                kinds: [task.kind], task: task)
         }
-        let result = try TableTraining.train(supervised, options: options, context: context)
+        func begin(_ supervised: SupervisedTable) throws {
+            for note in supervised.notes { global.remark(note) }
+            try NetworkSession.current?.begin(table: supervised.fingerprint)
+            try watch(supervised.task)
+        }
+        let result: TableTrainingResult
+        let loaded: Double
+        if learner is any NetworkConfiguration, let limit = StreamedTableReading.limit(of: data.data, global) {
+            let reading = StreamedTableReading(
+                data: data, roles: target.roles, columns: columns, limitBytes: limit, global: global, progress: progress
+            )
+            global.remark(
+                "\(data.data) is larger than the memory for it: it is read in parts; types of features, scales and the "
+                    + "evaluation come from a sample of at most \(reading.sampleRows) rows")
+            let table = try StreamedTable(
+                roles: target.roles, kinds: type(of: learner).tasks, testShare: test, seed: seed,
+                partBytes: reading.partBytes, folder: OutputFolder.of(output), read: reading.read)
+            loaded = monotonicSeconds()
+            result = try TableTraining.train(
+                streaming: table, sampleRows: reading.sampleRows, options: options, context: context, begin: begin)
+        } else {
+            var table = try data.read(global, progress)
+            if let columns { table = try target.roles.selecting(columns, of: table) }
+            let supervised = try SupervisedTable(table, roles: target.roles, kinds: type(of: learner).tasks)
+            try begin(supervised)
+            loaded = monotonicSeconds()
+            result = try TableTraining.train(supervised, options: options, context: context)
+        }
         ProgressDisplay.clearLine()
         for note in result.model.pipeline.recipe.notes { global.remark(note) }
         try finish(result)

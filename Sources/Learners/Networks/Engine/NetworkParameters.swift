@@ -113,4 +113,5 @@ enum NetworkRandom {
     static let dropout: UInt64 = 0x4E45_5402_0000_0000
     static let sampling: UInt64 = 0x4E45_5403_0000_0000
     static let split: UInt64 = 0x4E45_5404_0000_0000
+    static let parts: UInt64 = 0x4E45_5405_0000_0000
 }

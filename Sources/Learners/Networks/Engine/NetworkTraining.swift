@@ -120,6 +120,18 @@ public final class NetworkTrainer {
         saving: ((() throws -> NetworkCheckpoint) throws -> Void)? = nil, progress: ProgressHandler = { _ in .proceed }
     ) throws -> NetworkTrainingResult {
         try data.validate(network, objective)
+        return try train(
+            parts: WholeNetworkData(data: data), validation: validation, resuming: checkpoint, saving: saving,
+            progress: progress)
+    }
+
+    /// Trains on rows of which only a part at a time is in memory, here and on the device: see ``NetworkDataParts``.
+    public func train(
+        parts data: any NetworkDataParts, validation: NetworkData? = nil,
+        resuming checkpoint: NetworkCheckpoint? = nil,
+        saving: ((() throws -> NetworkCheckpoint) throws -> Void)? = nil, progress: ProgressHandler = { _ in .proceed }
+    ) throws -> NetworkTrainingResult {
+        guard !data.partRows.isEmpty else { throw DataError("there are no rows to train on") }
         try validation?.validate(network, objective)
         let run = try NetworkTrainingRun(
             network: network, objective: objective, options: options, start: start, mask: mask,

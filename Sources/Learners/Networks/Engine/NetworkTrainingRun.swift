@@ -8,10 +8,12 @@ final class NetworkTrainingRun {
     private let network: ResolvedNetwork
     private let objective: NetworkObjective
     private let options: NetworkTrainingOptions
-    private let data: NetworkData
+    private let data: any NetworkDataParts
     private let validation: NetworkData?
     private let stream: Compute.Stream
+    /// The rows of the present part; batches read here, wherever the part came from.
     private let features: Matrix
+    private var present: (index: Int, data: NetworkData)?
     private let validationFeatures: Matrix?
     private let total: Matrix
     private let step: Matrix
@@ -22,21 +24,28 @@ final class NetworkTrainingRun {
     private var position = 0
     private var best: NetworkWeights?
     private let usesDropout: Bool
-    private let fused: FusedPerceptron?
+    private let fusing: Bool
+    private var fused: FusedPerceptron?
     /// Of the data.
     private lazy var fingerprint = data.fingerprint
 
     init(
         network: ResolvedNetwork, objective: NetworkObjective, options: NetworkTrainingOptions, start: NetworkWeights,
-        mask: NetworkWeights?, data: NetworkData, validation: NetworkData?, stream: Compute.Stream
-    ) throws(ComputeError) {
+        mask: NetworkWeights?, data: any NetworkDataParts, validation: NetworkData?, stream: Compute.Stream
+    ) throws {
         self.network = network
         self.objective = objective
         self.options = options
         self.data = data
         self.validation = validation
         self.stream = stream
-        features = try data.deviceFeatures(stream)
+        if data.partRows.count == 1 {
+            let whole = try data.part(0)
+            present = (0, whole)
+            features = try whole.deviceFeatures(stream)
+        } else {
+            features = try stream.allocate(rows: data.partRows.max()!, columns: data.columns)
+        }
         validationFeatures = try validation.map { v throws(ComputeError) in try v.deviceFeatures(stream) }
         let parameters = try DeviceParameters(start, training: true, stream: stream)
         let optimizer = try OptimizerState(parameters, options: options, mask: mask, stream: stream)
@@ -44,53 +53,98 @@ final class NetworkTrainingRun {
         total = try stream.upload([0, 0] as [Float])
         step = try stream.upload([0] as [Int32])
         usesDropout = network.layers.contains(where: \.usesDropout)
-        fused =
-            mask != nil
-            ? nil
-            : try FusedPerceptron(
-                network, objective: objective, options: options, optimizer: optimizer, features: features, data: data,
-                total: total, stream: stream)
+        fusing = mask == nil
         stepPlan =
             options.accumulate > 1
             ? try stream.record { stream throws(ComputeError) in try optimizer.step(stream) } : nil
+        if let present { try fuse(present.data) }
     }
 
-    /// Batches of an epoch, the last of which may be smaller.
-    var batchesPerEpoch: Int { (data.rows + options.batchSize - 1) / options.batchSize }
+    /// Batches of an epoch, the last of which, in each part, may be smaller.
+    var batchesPerEpoch: Int {
+        data.partRows.reduce(0) { $0 + ($1 + options.batchSize - 1) / options.batchSize }
+    }
 
     var isDone: Bool { history.epochs >= options.epochs || history.stoppedEarly }
 
-    /// The rows in the order of an epoch: the same on every device.
-    private func order(epoch: Int) -> [Int32] {
-        if !options.shuffles { return (0..<Int32(data.rows)).map { $0 } }
-        return Philox(seed: options.seed, stream: NetworkRandom.shuffle + UInt64(epoch)).permutation(count: data.rows)
-            .map { Int32($0) }
+    /// Makes a part the present one: its rows go where the batches read.
+    private func load(_ index: Int) throws -> NetworkData {
+        if let present, present.index == index { return present.data }
+        present = nil
+        let part = try data.part(index)
+        try part.validate(network, objective)
+        if part.features.columns > 0 {
+            try stream.upload(part.features, to: features.rows(0..<part.rows))
+        }
+        try fuse(part)
+        present = (index, part)
+        return part
+    }
+
+    private func fuse(_ part: NetworkData) throws(ComputeError) {
+        fused = nil
+        guard fusing else { return }
+        fused = try FusedPerceptron(
+            network, objective: objective, options: options, optimizer: optimizer,
+            features: features.rows(0..<part.rows), data: part, total: total, stream: stream)
     }
 
     /// Runs what is left of the present epoch. `proceed` is asked some times a second, with the batches done; false
     /// stops, and the epoch is then not over.
     func runEpoch(_ proceed: (Int) -> Bool) throws -> Bool {
-        let epoch = history.epochs
-        let order = order(epoch: epoch)
-        let began = monotonicSeconds()
-        var asked = began
+        let order = EpochOrder(data.partRows, epoch: history.epochs, options: options)
+        var clock = Clock()
         if position == 0 { try stream.upload([0, 0] as [Float], to: total) }
-        let steps = (batchesPerEpoch + options.accumulate - 1) / options.accumulate
-        if let fused { try fused.begin(order: order, stream) }
-        while let fused, position < batchesPerEpoch {
-            let batches = position..<min(position + FusedPerceptron.batchesAtOnce, batchesPerEpoch)
-            let rates = batches.indices.map {
-                options.rate(step: optimizer.steps + $0 - batches.lowerBound, epoch: epoch, stepsPerEpoch: steps)
-            }
-            try fused.run(batches, rates: rates, stream)
-            position = batches.upperBound
-            if position < batchesPerEpoch, monotonicSeconds() - asked > 0.2 {
-                asked = monotonicSeconds()
-                if !proceed(position) { return false }
+        while position < batchesPerEpoch {
+            let place = order.place(ofBatch: position)
+            let part = try load(order.parts[place])
+            let rows = order.rows(ofPart: order.parts[place], count: part.rows)
+            guard try run(part, rows, order.starts[place]..<order.starts[place + 1], &clock, proceed) else {
+                return false
             }
         }
-        while position < batchesPerEpoch {
-            let rows = order[position * options.batchSize..<min((position + 1) * options.batchSize, data.rows)]
+        let sums = try stream.download(total, as: Float.self)
+        history.losses.append((Double(sums[0]) + Double(sums[1])) / data.totalWeight)
+        history.seconds.append(monotonicSeconds() - clock.began)
+        position = 0
+        if let validation, let validationFeatures { try validate(validation, validationFeatures) }
+        return true
+    }
+
+    /// When an epoch began, and when somebody was last asked whether to go on.
+    private struct Clock {
+        let began = monotonicSeconds()
+        var asked = monotonicSeconds()
+
+        /// Whether it is time to ask again.
+        mutating func isDue() -> Bool {
+            let now = monotonicSeconds()
+            guard now - asked > 0.2 else { return false }
+            asked = now
+            return true
+        }
+    }
+
+    /// Runs what is left of a part, whose batches have the numbers `batches` in the epoch.
+    private func run(
+        _ part: NetworkData, _ order: [Int32], _ batches: Range<Int>, _ clock: inout Clock, _ proceed: (Int) -> Bool
+    ) throws -> Bool {
+        let epoch = history.epochs
+        let steps = (batchesPerEpoch + options.accumulate - 1) / options.accumulate
+        if let fused { try fused.begin(order: order, stream) }
+        while let fused, position < batches.upperBound {
+            let group = position..<min(position + FusedPerceptron.batchesAtOnce, batches.upperBound)
+            let rates = group.indices.map {
+                options.rate(step: optimizer.steps + $0 - group.lowerBound, epoch: epoch, stepsPerEpoch: steps)
+            }
+            let own = group.lowerBound - batches.lowerBound..<group.upperBound - batches.lowerBound
+            try fused.run(own, rates: rates, stream)
+            position = group.upperBound
+            if position < batchesPerEpoch, clock.isDue(), !proceed(position) { return false }
+        }
+        while position < batches.upperBound {
+            let first = (position - batches.lowerBound) * options.batchSize
+            let rows = order[first..<min(first + options.batchSize, part.rows)]
             let program = try program(rows: rows.count)
             let endsStep = (position + 1) % options.accumulate == 0 || position + 1 == batchesPerEpoch
             if usesDropout {
@@ -100,24 +154,16 @@ final class NetworkTrainingRun {
                 let rate = options.rate(step: optimizer.steps, epoch: epoch, stepsPerEpoch: steps)
                 try optimizer.prepareStep(rate: rate, stream)
             }
-            try program.run(rows, of: data, stream)
+            try program.run(rows, of: part, stream)
             if endsStep, let stepPlan { try stream.replay(stepPlan) }
             position += 1
             // Between two steps, so that a stop leaves no gradient half gathered.
-            if endsStep, position < batchesPerEpoch, position % 16 == 0 || monotonicSeconds() - began > 1 {
-                let now = monotonicSeconds()
-                if now - asked > 0.2 {
-                    asked = now
-                    if !proceed(position) { return false }
-                }
+            if endsStep, position < batchesPerEpoch, position % 16 == 0 || monotonicSeconds() - clock.began > 1,
+                clock.isDue(), !proceed(position)
+            {
+                return false
             }
         }
-        let sums = try stream.download(total, as: Float.self)
-        let weight = data.weights.map { $0.reduce(0.0) { $0 + Double($1) } } ?? Double(data.rows)
-        history.losses.append((Double(sums[0]) + Double(sums[1])) / weight)
-        history.seconds.append(monotonicSeconds() - began)
-        position = 0
-        if let validation, let validationFeatures { try validate(validation, validationFeatures) }
         return true
     }
 
@@ -152,14 +198,13 @@ final class NetworkTrainingRun {
             row += count
         }
         let sums = try stream.download(total, as: Float.self)
-        let weight = data.weights.map { $0.reduce(0.0) { $0 + Double($1) } } ?? Double(data.rows)
-        return (Double(sums[0]) + Double(sums[1])) / weight
+        return (Double(sums[0]) + Double(sums[1])) / data.totalWeight
     }
 
     private func program(rows: Int) throws(ComputeError) -> BatchProgram {
         if let present = programs[rows] { return present }
         let made = try BatchProgram(
-            network, objective: objective, rows: rows, features: features, weighted: data.weights != nil,
+            network, objective: objective, rows: rows, features: features, weighted: data.isWeighted,
             parameters: optimizer.parameters, optimizer: optimizer, smoothing: options.labelSmoothing,
             seed: options.seed, step: step, total: total, stream: stream)
         programs[rows] = made

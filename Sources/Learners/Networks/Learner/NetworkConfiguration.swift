@@ -104,9 +104,6 @@ extension NetworkConfiguration {
     ) throws -> NetworkPredictor {
         let task = training.task
         let scale = scaling ?? predictor?.scale
-        let (shift, factor) = (scale?.shift, scale?.factor)
-        let numbers = (inputs?.numbers(training.features) ?? training.features.dense).scaled(shift, factor)
-        let identifiers = inputs?.identifiers(training.features)
         let objective: NetworkObjective =
             switch task.kind {
             case .binary: .binary
@@ -119,41 +116,19 @@ extension NetworkConfiguration {
         guard patience == 0 || validation > 0 || training.watched != nil else {
             throw ParameterError("patience", "stopping early needs a validation part above 0")
         }
-        let order = Philox(seed: seed, stream: NetworkRandom.split).permutation(count: training.rows)
-        let watched =
-            training.watched != nil ? 0 : min(Int((Double(training.rows) * validation).rounded()), training.rows - 1)
         // The softmax loss smooths labels itself; the logistic one has them smoothed here: t(1 − s) + s/2.
-        let smoothing = task.kind == .binary ? Double(labelSmoothing) : 0
-        func data(
-            _ numbers: HostMatrix, _ identifiers: IdentifierRows?, _ target: [Double], _ weights: [Double]?,
-            _ rows: [Int], smoothing: Double
-        ) -> NetworkData {
-            let values = HostMatrix(rows: rows.count, columns: numbers.columns)
-            if numbers.columns > 0 {
-                for (place, row) in rows.enumerated() {
-                    _ = values.row(place).update(fromContentsOf: numbers.row(row))
-                }
-            }
-            let balance = weights.map { weights in
-                Double(rows.count) / max(rows.reduce(0.0) { $0 + weights[$1] }, 1e-300)
-            }
-            return NetworkData(
-                features: values, identifiers: identifiers?.selecting(rows),
-                targets: objective == .classes
-                    ? [] : rows.map { Float((target[$0] - mean) / deviation * (1 - smoothing) + smoothing / 2) },
-                labels: objective == .classes ? rows.map { Int32(target[$0]) } : [],
-                weights: balance.map { balance in rows.map { Float(weights![$0] * balance) } })
+        let encoder = NetworkEncoder(
+            inputs: inputs, scale: scale, objective: objective, mean: mean, deviation: deviation,
+            smoothing: task.kind == .binary ? Double(labelSmoothing) : 0)
+        let rows: (parts: any NetworkDataParts, validation: NetworkData?, counts: IdentifierCounts?)
+        if let streamed = training.streamed {
+            rows = try spill(streamed, sample: training, encoder)
+        } else {
+            rows = divide(training, encoder)
         }
-        func own(_ rows: ArraySlice<Int>, smoothing: Double) -> NetworkData {
-            data(numbers, identifiers, training.target, training.weights, rows.sorted(), smoothing: smoothing)
-        }
-        let part = own(order[watched...], smoothing: smoothing)
-        var others = watched > 0 ? own(order[..<watched], smoothing: 0) : nil
+        var others = rows.validation
         if let other = training.watched {
-            others = data(
-                (inputs?.numbers(other.features) ?? other.features.dense).scaled(shift, factor),
-                inputs?.identifiers(other.features), other.target, other.weights, Array(other.target.indices),
-                smoothing: 0)
+            others = encoder.encode(other.features, other.target, other.weights, isTrained: false)
         }
         var options = commonOptions
         options.tableOptimizer = tableOptimizer
@@ -161,23 +136,24 @@ extension NetworkConfiguration {
             architecture, objective: objective, options: options,
             weights: try predictor?.weights ?? NetworkSession.current?.start(architecture), mask: mask,
             stream: context.stream)
-        let result = try train(trainer, part, validation: others, context)
+        let result = try train(trainer, rows.parts, validation: others, context)
         let made = NetworkPredictor(
             architecture: architecture, objective: objective,
-            weights: part.identifiers.map { result.weights.fillingUntouchedRows($0, architecture) } ?? result.weights,
+            weights: rows.counts.map { result.weights.fillingUntouchedRows($0, architecture) } ?? result.weights,
             history: result.history, mean: mean, deviation: deviation, inputs: inputs,
             featureMeans: ColumnMoments.of(training.features, weights: training.weights).means.map { Float($0) },
             task: task)
-        if let shift, let factor { return made.scaling(shift: shift, factor: factor) }
+        if let scale { return made.scaling(shift: scale.shift, factor: scale.factor) }
         return made
     }
 
     private func train(
-        _ trainer: NetworkTrainer, _ part: NetworkData, validation: NetworkData?, _ context: LearningContext
+        _ trainer: NetworkTrainer, _ parts: any NetworkDataParts, validation: NetworkData?,
+        _ context: LearningContext
     ) throws -> NetworkTrainingResult {
-        try NetworkSession.training(part) { resuming, saving in
+        try NetworkSession.training(parts) { resuming, saving in
             try trainer.train(
-                part, validation: validation, resuming: resuming, saving: saving,
+                parts: parts, validation: validation, resuming: resuming, saving: saving,
                 progress: { report in
                     do {
                         try context.report(

@@ -163,7 +163,7 @@ extension IdentifierRows {
 extension NetworkWeights {
     /// Gives rows of tables that no training row has named (what was never seen, among others) the mean of those that
     /// were, weighted by how often.
-    func fillingUntouchedRows(_ identifiers: IdentifierRows, _ architecture: NetworkArchitecture) -> NetworkWeights {
+    func fillingUntouchedRows(_ counts: IdentifierCounts, _ architecture: NetworkArchitecture) -> NetworkWeights {
         guard let network = try? architecture.resolved() else { return self }
         var values = values
         func visit(_ layers: [ResolvedLayer]) {
@@ -172,7 +172,7 @@ extension NetworkWeights {
                 guard case .embedding(let tables, let units, let arrangement) = layer.specification else { continue }
                 for (index, table) in tables.enumerated() where table.count == 1 || arrangement == .steps {
                     let place = descriptions.firstIndex { $0.name == layer.parameters[index].name }!
-                    values[place] = filled(values[place], table, units, identifiers)
+                    values[place] = filled(values[place], table, units, counts)
                 }
             }
         }
@@ -181,15 +181,9 @@ extension NetworkWeights {
     }
 
     private func filled(
-        _ vectors: HostBuffer<Float>, _ table: EmbeddingTable, _ units: Int, _ identifiers: IdentifierRows
+        _ vectors: HostBuffer<Float>, _ table: EmbeddingTable, _ units: Int, _ named: IdentifierCounts
     ) -> HostBuffer<Float> {
-        var counts = [Int](repeating: 0, count: table.rows)
-        for row in 0..<identifiers.rows {
-            for column in table.column..<table.column + table.count {
-                let id = identifiers.values[row * identifiers.columns + column]
-                if id >= 0 { counts[Int(id)] += 1 }
-            }
-        }
+        let counts = named.of(columns: table.column..<table.column + table.count, below: table.rows)
         let total = counts.reduce(0, +)
         guard total > 0, counts.contains(0) else { return vectors }
         var mean = [Double](repeating: 0, count: units)

@@ -43,7 +43,7 @@ public final class NetworkSession: Sendable {
     /// Trains under the present session, if there is one: hands out the state to go on from and where states are saved, and
     /// keeps that of an interruption or a divergence. Throws `CancellationError` for an interruption.
     static func training(
-        _ data: NetworkData,
+        _ data: any NetworkDataParts,
         _ train: (NetworkCheckpoint?, ((() throws -> NetworkCheckpoint) throws -> Void)?) throws ->
             NetworkTrainingResult
     ) throws -> NetworkTrainingResult {

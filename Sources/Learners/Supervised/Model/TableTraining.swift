@@ -34,9 +34,47 @@ public struct TableTrainingResult: Sendable {
 
 /// From a table to a model: divides, fits, judges.
 public enum TableTraining {
+    /// Trains a network on a table that is read a part at a time; see ``StreamedTable``.
+    ///
+    /// - Parameter sampleRows: rows at most of the sample that types, vocabularies and scales are taken from, and whose
+    ///   held-out part is judged.
+    public static func train(
+        streaming table: StreamedTable, sampleRows: Int, options: TableTrainingOptions, context: LearningContext,
+        begin: (SupervisedTable) throws -> Void = { _ in }
+    ) throws -> TableTrainingResult {
+        guard options.pipeline.learner is any NetworkConfiguration else {
+            throw ParameterError(
+                "memory-limit",
+                "only networks train on more rows than memory holds; raise the limit, or train on a part")
+        }
+        guard options.pipeline.sampling == .none, !options.pipeline.balanced else {
+            throw ParameterError(
+                "sampling", "classes can't be balanced where rows are read in parts; use a weight column")
+        }
+        guard [.auto, .none].contains(options.pipeline.calibration), !options.refit,
+            [nil, .random].contains(options.split)
+        else {
+            throw ParameterError(
+                "memory-limit", "calibration, refit, and splits that are not random need all rows in memory")
+        }
+        var options = options
+        options.split = .random
+        let sample = try table.sample(rows: sampleRows)
+        try begin(sample)
+        context.streamed = table
+        defer { context.streamed = nil }
+        return try train(sample, fold: try table.fold(), options: options, context: context)
+    }
+
     /// Trains on `data`. Deterministic for a seed and device, for every number of threads.
     public static func train(
         _ data: SupervisedTable, options: TableTrainingOptions, context: LearningContext
+    ) throws -> TableTrainingResult {
+        try train(data, fold: nil, options: options, context: context)
+    }
+
+    private static func train(
+        _ data: SupervisedTable, fold given: Fold?, options: TableTrainingOptions, context: LearningContext
     ) throws -> TableTrainingResult {
         guard options.testShare >= 0, options.testShare < 1 else {
             throw ParameterError("test", "must be 0 (nothing is held out) or a share below 1, not \(options.testShare)")
@@ -54,8 +92,9 @@ public enum TableTraining {
         let split = options.split ?? data.defaultFoldKind
         let all = Array(0..<data.rows)
         let fold =
-            options.testShare > 0
-            ? try data.holdOut(split, share: options.testShare, seed: options.seed) : Fold(training: all, test: [])
+            try given
+            ?? (options.testShare > 0
+                ? data.holdOut(split, share: options.testShare, seed: options.seed) : Fold(training: all, test: []))
         let training = fold.test.isEmpty ? data : data.selecting(rows: fold.training)
         let prepared = monotonicSeconds()
         var pipeline = try options.pipeline.fit(training, context: context)
@@ -85,8 +124,8 @@ public enum TableTraining {
         provenance.device = context.stream.device.identity.name
         provenance.threads = context.threads
         provenance.seed = options.seed
-        provenance.rows = data.rows
-        provenance.trainedRows = refitted ? data.rows : training.rows
+        provenance.rows = context.streamed?.rows ?? data.rows
+        provenance.trainedRows = context.streamed?.trainedRows ?? (refitted ? data.rows : training.rows)
         provenance.split = split
         provenance.testShare = fold.test.isEmpty ? 0 : options.testShare
         provenance.refitted = refitted

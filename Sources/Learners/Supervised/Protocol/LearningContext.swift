@@ -13,6 +13,8 @@ public final class LearningContext {
     /// Rows that a learner that watches its progress on others takes for that, in place of a part of the training rows;
     /// nil for none. They must have the columns of the training table.
     public var watched: SupervisedTable?
+    /// The table that the training rows are a sample of, where it is larger than memory; nil otherwise.
+    public var streamed: StreamedTable?
     private let progress: ProgressHandler?
     private let started = monotonicSeconds()
     private var lastReport: ProgressReport?

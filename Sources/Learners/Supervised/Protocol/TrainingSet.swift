@@ -13,6 +13,8 @@ public struct TrainingSet: Sendable {
     public let weights: [Double]?
     /// Rows to watch the progress on, made by the same recipe: features, target, weights; nil for none.
     public var watched: (features: Features, target: [Double], weights: [Double]?)?
+    /// All rows, read a part at a time, where these are only a sample of them; nil when these are all.
+    public var streamed: StreamedRows?
     /// Rows of equal group belong together (a customer's, for example) and are never divided; nil without groups.
     public let groups: [Int32]?
 
