@@ -119,8 +119,7 @@ public final class NetworkTrainer {
         _ data: NetworkData, validation: NetworkData? = nil, resuming checkpoint: NetworkCheckpoint? = nil,
         saving: ((() throws -> NetworkCheckpoint) throws -> Void)? = nil, progress: ProgressHandler = { _ in .proceed }
     ) throws -> NetworkTrainingResult {
-        try data.validate(network, objective)
-        return try train(
+        try train(
             parts: WholeNetworkData(data: data), validation: validation, resuming: checkpoint, saving: saving,
             progress: progress)
     }

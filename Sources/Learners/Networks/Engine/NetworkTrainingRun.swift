@@ -41,6 +41,7 @@ final class NetworkTrainingRun {
         self.stream = stream
         if data.partRows.count == 1 {
             let whole = try data.part(0)
+            try whole.validate(network, objective)
             present = (0, whole)
             features = try whole.deviceFeatures(stream)
         } else {
