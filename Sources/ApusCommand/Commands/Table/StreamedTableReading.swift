@@ -12,8 +12,8 @@ struct StreamedTableReading {
     let global: GlobalOptions
     let progress: ProgressDisplay
 
-    /// The memory that the file would exceed, or nil when it can be read as a whole. A table takes about as much memory
-    /// as three times its text; a compressed file holds about five times its size. Streams and arrays are never divided.
+    /// The memory that the file would exceed, or nil when it can be read as a whole. A table is taken for four times
+    /// as large as its text, and the text of a compressed file for five times as large as the file. Streams and arrays are never divided.
     static func limit(of path: String, _ global: GlobalOptions) -> Int? {
         guard TableReader.readsInParts(path),
             let size = try? FileManager.default.attributesOfItem(atPath: path)[.size] as? Int
