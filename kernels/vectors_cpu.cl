@@ -52,18 +52,18 @@ APUS_VECTOR(uchar16, uchar, 1, 16)
 // The halves of a vector. Oclgrind's detector of uninitialised values misjudges shuffles with fewer lanes than they take
 // from: its runs put the halves together from elements.
 #ifdef HALVES_BY_ELEMENT
-#define APUS_HALVES(half, whole, low, high)                                                                            \
+#define APUS_DEFINE_HALVES(half, whole, low, high)                                                                     \
     static inline half __attribute__((overloadable)) apus_low_half(whole v) { return (half)low; }                     \
     static inline half __attribute__((overloadable)) apus_high_half(whole v) { return (half)high; }
-#define APUS_HALVES_OF(type)                                                                                           \
-    APUS_HALVES(type, type##2, (v.s0), (v.s1))                                                                         \
-    APUS_HALVES(type##2, type##4, (v.s0, v.s1), (v.s2, v.s3))                                                          \
-    APUS_HALVES(type##4, type##8, (v.s0, v.s1, v.s2, v.s3), (v.s4, v.s5, v.s6, v.s7))                                  \
-    APUS_HALVES(                                                                                                       \
+#define APUS_DEFINE_HALVES_OF(type)                                                                                    \
+    APUS_DEFINE_HALVES(type, type##2, (v.s0), (v.s1))                                                                  \
+    APUS_DEFINE_HALVES(type##2, type##4, (v.s0, v.s1), (v.s2, v.s3))                                                   \
+    APUS_DEFINE_HALVES(type##4, type##8, (v.s0, v.s1, v.s2, v.s3), (v.s4, v.s5, v.s6, v.s7))                           \
+    APUS_DEFINE_HALVES(                                                                                                \
         type##8, type##16, (v.s0, v.s1, v.s2, v.s3, v.s4, v.s5, v.s6, v.s7),                                           \
         (v.s8, v.s9, v.sa, v.sb, v.sc, v.sd, v.se, v.sf))
-APUS_HALVES_OF(float)
-APUS_HALVES_OF(double)
+APUS_DEFINE_HALVES_OF(float)
+APUS_DEFINE_HALVES_OF(double)
 #define LOW_HALF(v) apus_low_half(v)
 #define HIGH_HALF(v) apus_high_half(v)
 #else

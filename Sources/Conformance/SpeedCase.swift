@@ -270,9 +270,7 @@ final class SpeedOperands {
     }
 
     func indices(_ count: Int, below bound: Int) throws(ComputeError) -> Matrix {
-        draws += 1
-        let random = Philox(seed: 99, stream: draws)
-        return try stream.upload((0..<count).map { Int32(random.integer(UInt64($0), below: bound)) })
+        try indices(1, count, below: bound)
     }
 
     func indices(_ rows: Int, _ columns: Int, below bound: Int) throws(ComputeError) -> Matrix {

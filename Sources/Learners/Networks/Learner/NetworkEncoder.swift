@@ -14,18 +14,23 @@ struct NetworkEncoder {
     /// Part of a label of two classes that goes to the other.
     let smoothing: Double
 
+    /// The columns that are numbers, scaled.
+    func numbers(_ features: Features) -> HostMatrix {
+        (inputs?.numbers(features) ?? features.dense).scaled(scale?.shift, scale?.factor)
+    }
+
     /// All rows; labels of rows that are trained on are smoothed.
     ///
-    /// - Parameter balance: what weights are multiplied by, so that their mean is 1; nil: that of these rows.
     func encode(
-        _ features: Features, _ target: [Double], _ weights: [Double]?, balance: Double? = nil, isTrained: Bool
+        _ features: Features, _ target: [Double], _ weights: [Double]?, isTrained: Bool
     ) -> NetworkData {
-        let numbers = (inputs?.numbers(features) ?? features.dense).scaled(scale?.shift, scale?.factor)
-        return encode(
-            numbers, inputs?.identifiers(features), target, weights, rows: nil, balance: balance, isTrained: isTrained)
+        encode(
+            numbers(features), inputs?.identifiers(features), target, weights, rows: nil, isTrained: isTrained)
     }
 
     /// Some of the rows, in the order given; all when nil.
+    ///
+    /// - Parameter balance: what weights are multiplied by, so that their mean is 1; nil: that of these rows.
     func encode(
         _ numbers: HostMatrix, _ identifiers: IdentifierRows?, _ target: [Double], _ weights: [Double]?, rows: [Int]?,
         balance: Double? = nil, isTrained: Bool
@@ -64,10 +69,8 @@ extension NetworkConfiguration {
         let order = Philox(seed: seed, stream: NetworkRandom.split).permutation(count: training.rows)
         let watched =
             training.watched != nil ? 0 : min(Int((Double(training.rows) * validation).rounded()), training.rows - 1)
-        let features = training.features
-        let numbers = (encoder.inputs?.numbers(features) ?? features.dense)
-            .scaled(encoder.scale?.shift, encoder.scale?.factor)
-        let identifiers = encoder.inputs?.identifiers(features)
+        let numbers = encoder.numbers(training.features)
+        let identifiers = encoder.inputs?.identifiers(training.features)
         func own(_ rows: ArraySlice<Int>, isTrained: Bool) -> NetworkData {
             encoder.encode(
                 numbers, identifiers, training.target, training.weights, rows: rows.sorted(), isTrained: isTrained)
@@ -98,8 +101,7 @@ extension NetworkConfiguration {
             $0.identifierCount > 0 ? IdentifierCounts(columns: $0.identifierCount) : nil
         }
         try streamed.forEach { features, target, weights in
-            let numbers = (encoder.inputs?.numbers(features) ?? features.dense)
-                .scaled(encoder.scale?.shift, encoder.scale?.factor)
+            let numbers = encoder.numbers(features)
             let identifiers = encoder.inputs?.identifiers(features)
             let isWatched = target.indices.map { draw.uniform64(number + UInt64($0)) < watched }
             number += UInt64(target.count)
