@@ -110,12 +110,58 @@ NET_KERNEL(softmax_cross_entropy)(
     }
 }
 
-NET_FUNCTION float net_softplus(float x) {
-    return (x > 0.0f ? x : 0.0f) + net_log1p(net_exp(-NET_FABS(x)));
+// ln(1 + e^x), and its slope, of one exponential.
+NET_FUNCTION float net_softplus(float x, float *slope) {
+    const float e = net_exp(-NET_FABS(x));
+    const float quotient = 1.0f / (1.0f + e);
+    *slope = x < 0.0f ? e * quotient : quotient;
+    return (x > 0.0f ? x : 0.0f) + net_log1p(e);
 }
 
-// Losses of single predictions, added up over the columns, and their gradient. kind: 0 squared, 1 logistic, 2 Huber,
-// 3 Bayesian personalized ranking (column 0 against the others; no targets). flags: 1 weights.
+// Bayesian personalized ranking of rows of scores: the labelled one against each of the others, and the gradient.
+// flags: 1 weights.
+NET_KERNEL(ranking_loss)(
+    NET_MATRIX(const float, scores), NET_VECTOR(const int, labels), NET_VECTOR(const float, weights), int flags,
+    float scale, NET_MATRIX(float, gradient), NET_VECTOR(float, losses), long columns, NET_RANGE) {
+    NET_LOCAL;
+    NET_ROWS(i) {
+        const __global float *x = NET_ROW(scores, i);
+        __global float *g = NET_ROW(gradient, i);
+        const int label = NET_BASE(labels)[i];
+        if (label < 0 || label >= columns) {
+            const float nothing = label < 0 ? 0.0f : NAN;
+            NET_LANES(j, columns) g[j] = nothing;
+            if (NET_FIRST) NET_BASE(losses)[i] = nothing;
+            continue;
+        }
+        const float weight = (flags & 1 ? NET_BASE(weights)[i] : 1.0f) / (float)(columns - 1);
+        const float factor = weight * scale;
+        const float labelled = x[label];
+        // The gradient may lie where the scores do: everyone has read the labelled one before it is written.
+        const float before = NET_SUM(0.0f);
+        net_wide loss = before, pull = 0;
+        {
+            NET_ANY_ORDER
+            NET_LANES(j, columns) {
+                const float z = x[j] - labelled;
+                const float other = j == label ? 0.0f : 1.0f;
+                float slope;
+                loss += other * net_softplus(z, &slope);
+                slope *= other;
+                pull += slope;
+                g[j] = factor * slope;
+            }
+        }
+        const float all = NET_SUM((float)loss), sum = NET_SUM((float)pull);
+        if (NET_FIRST) {
+            g[label] = -factor * sum;
+            NET_BASE(losses)[i] = weight * all;
+        }
+    }
+}
+
+// Losses of single predictions, added up over the columns, and their gradient. kind: 0 squared, 1 logistic, 2 Huber.
+// flags: 1 weights.
 NET_KERNEL(element_loss)(
     NET_MATRIX(const float, predictions), NET_MATRIX(const float, targets), NET_VECTOR(const float, weights), int flags,
     int kind, float parameter, float scale, NET_MATRIX(float, gradient), NET_VECTOR(float, losses), long columns,
@@ -139,35 +185,17 @@ NET_KERNEL(element_loss)(
             NET_ANY_ORDER
             NET_LANES(j, columns) {
                 const float z = x[j], y = t[j];
-                loss += net_softplus(z) - z * y;
-                g[j] = factor * (net_sigmoid(z) - y);
+                float slope;
+                loss += net_softplus(z, &slope) - z * y;
+                g[j] = factor * (slope - y);
             }
-        } else if (kind == 2) {
+        } else {
             NET_ANY_ORDER
             NET_LANES(j, columns) {
                 const float d = x[j] - t[j], size = NET_FABS(d);
                 loss += size <= parameter ? 0.5f * d * d : parameter * (size - 0.5f * parameter);
                 g[j] = factor * (size <= parameter ? d : d < 0.0f ? -parameter : parameter);
             }
-        } else {
-            // x[0] may be where g[0] goes: read by everyone before it is written.
-            const float positive = x[0];
-            // A barrier.
-            float sum = NET_SUM(0.0f);
-            net_wide pull = 0;
-            {
-                NET_ANY_ORDER
-                NET_LANES(k, columns - 1) {
-                    const long j = k + 1;
-                    const float z = x[j] - positive;
-                    loss += net_softplus(z);
-                    const float s = factor * net_sigmoid(z);
-                    pull += s;
-                    g[j] = s;
-                }
-                sum = NET_SUM((float)pull);
-            }
-            if (NET_FIRST) g[0] = -sum;
         }
         const float all = NET_SUM((float)loss);
         if (NET_FIRST) NET_BASE(losses)[i] = weight * all;

@@ -21,7 +21,6 @@ extension ElementLossFunction {
         case .squared: (0, 0)
         case .logistic: (1, 0)
         case .huber(let delta): (2, delta)
-        case .personalizedRanking: (3, 0)
         }
     }
 }

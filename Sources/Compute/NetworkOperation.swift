@@ -4,6 +4,7 @@ public enum NetworkOperation: Sendable {
     case activationGradient(ActivationGradient)
     case linearCombination(LinearCombination)
     case softmaxCrossEntropy(SoftmaxCrossEntropy)
+    case rankingLoss(RankingLoss)
     case elementLoss(ElementLoss)
     case addToTotal(AddToTotal)
     case dropout(Dropout)
@@ -36,6 +37,7 @@ public enum NetworkOperation: Sendable {
         case .activationGradient: .activationGradient
         case .linearCombination: .linearCombination
         case .softmaxCrossEntropy: .softmaxCrossEntropy
+        case .rankingLoss: .rankingLoss
         case .elementLoss: .elementLoss
         case .addToTotal: .addToTotal
         case .dropout: .dropout
@@ -127,6 +129,23 @@ public struct SoftmaxCrossEntropy: Sendable {
     public let losses: Matrix
 }
 
+/// Bayesian personalized ranking (Rendle, Freudenthaler, Gantner and Schmidt-Thieme, UAI 2009): the labelled score of a
+/// row is to be above each of the others. `losses[i] = weights[i] / (n − 1) · Σ_{j ≠ label} ln(1 + e^(x_j − x_label))`
+/// and its gradient, times `scale`.
+public struct RankingLoss: Sendable {
+    /// m × n, n at least 2.
+    public let scores: Matrix
+    /// 1 × m, int32; a label below 0 counts for nothing, one past the end gives NaN.
+    public let labels: Matrix
+    /// 1 × m, or nil for 1.
+    public let weights: Matrix?
+    public let scale: Float
+    /// m × n; may be the scores themselves.
+    public let gradient: Matrix
+    /// 1 × m
+    public let losses: Matrix
+}
+
 /// Losses of single predictions.
 public enum ElementLossFunction: Sendable, Equatable {
     /// (x − t)²
@@ -135,8 +154,6 @@ public enum ElementLossFunction: Sendable, Equatable {
     case logistic
     /// (x − t)² / 2 up to a distance of `delta`, beyond linear: delta · (|x − t| − delta / 2)
     case huber(delta: Float)
-    /// Σ over columns j ≥ 1 of ln(1 + e^(x_j − x_0)): column 0 should be larger than the others; without targets
-    case personalizedRanking
 }
 
 /// `losses[i] = weights[i] · Σ_j loss(predictions[i, j], targets[i, j])` and its gradient, times `scale`.
@@ -144,7 +161,7 @@ public struct ElementLoss: Sendable {
     public let function: ElementLossFunction
     /// m × n
     public let predictions: Matrix
-    /// m × n; the predictions where the loss has none.
+    /// m × n
     public let targets: Matrix
     /// 1 × m, or nil for 1.
     public let weights: Matrix?

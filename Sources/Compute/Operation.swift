@@ -58,7 +58,8 @@ public enum Operation: Sendable {
 public enum OperationKind: String, Sendable, CaseIterable {
     case fill, copy, gather, gemm, batchedGemm, gram, sparseTimesDense, columnSums, rowNorms, scaleRows, randomUniform
     case residualTargets, observedLoss, observedScores, solveNormalEquations, topK
-    case activation, activationGradient, linearCombination, softmaxCrossEntropy, elementLoss, addToTotal, dropout
+    case activation, activationGradient, linearCombination, softmaxCrossEntropy, rankingLoss, elementLoss
+    case addToTotal, dropout
     case batchNorm, batchNormProducts, batchNormStatistics, batchNormGradient
     case layerNorm, layerNormGradient, optimizerStep, updateRows, perceptronSteps
     case attention, attentionGradient, recurrentStep, recurrentStepGradient

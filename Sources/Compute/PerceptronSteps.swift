@@ -98,12 +98,11 @@ extension Stream {
         if let first { try checkRow(first, parameters.columns, name, "first") }
         if let second { try checkRow(second, parameters.columns, name, "second") }
         switch loss {
-        case .element(let function, let targets):
+        case .element(_, let targets):
             try check(targets, name)
             try require(
                 targets.rows == features.rows && targets.columns == width, name,
                 "targets are \(targets.shape), expected \(features.rows) × \(width)")
-            try require(function != .personalizedRanking, name, "rankings have no targets")
         case .classes(let labels, let smoothing):
             try checkRow(labels, features.rows, name, "labels", .int32)
             try require(smoothing >= 0 && smoothing < 1, name, "smoothing \(smoothing) is not in 0 ..< 1")

@@ -58,14 +58,8 @@ extension Stream {
         gradient: Matrix, losses: Matrix
     ) throws(ComputeError) {
         let name = "softmaxCrossEntropy"
-        try checkAlike([logits, gradient], name)
-        try checkRow(labels, logits.rows, name, "labels", .int32)
-        if let weights { try checkRow(weights, logits.rows, name, "weights") }
-        try checkRow(losses, logits.rows, name, "losses")
+        try checkLabelled(logits, labels: labels, weights: weights, gradient: gradient, losses: losses, name)
         try require(smoothing >= 0 && smoothing < 1, name, "smoothing \(smoothing) is not in 0 ..< 1")
-        if !same(logits, gradient) { try requireDisjoint(gradient, [logits], name) }
-        try requireDisjoint(gradient, [losses, labels] + (weights.map { [$0] } ?? []), name)
-        try requireDisjoint(losses, [logits, labels] + (weights.map { [$0] } ?? []), name)
         guard logits.rows > 0 else { return }
         try submit(
             .network(
@@ -75,31 +69,65 @@ extension Stream {
                         gradient: gradient, losses: losses))))
     }
 
+    /// Bayesian personalized ranking of rows of scores: how far the labelled one is above the others, and the gradient
+    /// times `scale` (``RankingLoss``).
+    ///
+    /// - Parameters:
+    ///   - scores: m × n, n at least 2.
+    ///   - labels: 1 × m, int32; below 0 for a row that counts for nothing.
+    ///   - weights: 1 × m, or nil for 1.
+    ///   - scale: multiplies the gradient, not the losses; 1 / m for the mean.
+    ///   - gradient: m × n; may be the scores themselves.
+    ///   - losses: 1 × m.
+    public func rankingLoss(
+        _ scores: Matrix, labels: Matrix, weights: Matrix? = nil, scale: Float, gradient: Matrix, losses: Matrix
+    ) throws(ComputeError) {
+        let name = "rankingLoss"
+        try checkLabelled(scores, labels: labels, weights: weights, gradient: gradient, losses: losses, name)
+        guard scores.rows > 0 else { return }
+        try require(scores.columns >= 2, name, "ranking needs at least 2 columns")
+        try submit(
+            .network(
+                .rankingLoss(
+                    RankingLoss(
+                        scores: scores, labels: labels, weights: weights, scale: scale, gradient: gradient,
+                        losses: losses))))
+    }
+
+    /// What the losses of rows against labels have in common.
+    private func checkLabelled(
+        _ scores: Matrix, labels: Matrix, weights: Matrix?, gradient: Matrix, losses: Matrix, _ name: String
+    ) throws(ComputeError) {
+        try checkAlike([scores, gradient], name)
+        try checkRow(labels, scores.rows, name, "labels", .int32)
+        if let weights { try checkRow(weights, scores.rows, name, "weights") }
+        try checkRow(losses, scores.rows, name, "losses")
+        if !same(scores, gradient) { try requireDisjoint(gradient, [scores], name) }
+        try requireDisjoint(gradient, [losses, labels] + (weights.map { [$0] } ?? []), name)
+        try requireDisjoint(losses, [scores, labels] + (weights.map { [$0] } ?? []), name)
+    }
+
     /// Losses of single predictions, added up over each row, and their gradient times `scale`.
     ///
     /// - Parameters:
-    ///   - targets: as large as the predictions; nil for a loss that has none.
+    ///   - targets: as large as the predictions.
     ///   - weights: 1 × m, or nil for 1.
     ///   - scale: multiplies the gradient, not the losses.
     ///   - gradient: m × n; may be the predictions themselves.
     ///   - losses: 1 × m.
     public func elementLoss(
-        _ function: ElementLossFunction, _ predictions: Matrix, targets: Matrix?, weights: Matrix? = nil,
+        _ function: ElementLossFunction, _ predictions: Matrix, targets: Matrix, weights: Matrix? = nil,
         scale: Float, gradient: Matrix, losses: Matrix
     ) throws(ComputeError) {
         let name = "elementLoss"
-        try checkAlike([predictions, targets ?? predictions, gradient], name)
+        try checkAlike([predictions, targets, gradient], name)
         if let weights { try checkRow(weights, predictions.rows, name, "weights") }
         try checkRow(losses, predictions.rows, name, "losses")
-        switch function {
-        case .huber(let delta): try require(delta > 0, name, "Huber's delta \(delta) is not above 0")
-        case .personalizedRanking:
-            try require(predictions.columns >= 2 || predictions.rows == 0, name, "ranking needs at least 2 columns")
-        case .squared, .logistic: break
+        if case .huber(let delta) = function {
+            try require(delta > 0, name, "Huber's delta \(delta) is not above 0")
         }
-        try require(targets != nil || function == .personalizedRanking, name, "the loss needs targets")
         if !same(predictions, gradient) { try requireDisjoint(gradient, [predictions], name) }
-        let others = [targets, weights].compactMap { $0 }
+        let others = [targets] + (weights.map { [$0] } ?? [])
         try requireDisjoint(gradient, others + [losses], name)
         try requireDisjoint(losses, others + [predictions], name)
         guard predictions.rows > 0 else { return }
@@ -107,8 +135,8 @@ extension Stream {
             .network(
                 .elementLoss(
                     ElementLoss(
-                        function: function, predictions: predictions, targets: targets ?? predictions,
-                        weights: weights, scale: scale, gradient: gradient, losses: losses))))
+                        function: function, predictions: predictions, targets: targets, weights: weights,
+                        scale: scale, gradient: gradient, losses: losses))))
     }
 
     /// `total[0] + total[1] += Σ input`, with an error of a few units of the 48th bit.

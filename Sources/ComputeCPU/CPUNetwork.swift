@@ -32,6 +32,13 @@ extension CPUBackend {
                     x.weights == nil ? 0 : 1, x.smoothing, x.scale, x.gradient.floats, x.gradient.stride,
                     x.losses.floats, Int64(x.logits.columns), begin, end)
             }
+        case .rankingLoss(let x):
+            chunks(x.scores) { begin, end in
+                apus_network_ranking_loss(
+                    x.scores.floats, x.scores.stride, x.labels.pointer(as: Int32.self), x.weights?.floats,
+                    x.weights == nil ? 0 : 1, x.scale, x.gradient.floats, x.gradient.stride, x.losses.floats,
+                    Int64(x.scores.columns), begin, end)
+            }
         case .elementLoss(let x):
             let (kind, parameter) = x.function.arguments
             chunks(x.predictions) { begin, end in

@@ -30,6 +30,14 @@ extension Lowering {
                     [.int(x.weights == nil ? 0 : 1), .float(x.smoothing), .float(x.scale)], matrix(x.gradient),
                     vector(x.losses), columns(x.logits),
                 ])
+        case .rankingLoss(let x):
+            try rows(
+                "ranking_loss", x.scores,
+                [
+                    matrix(x.scores), vector(x.labels), vector(x.weights, else: x.losses),
+                    [.int(x.weights == nil ? 0 : 1), .float(x.scale)], matrix(x.gradient), vector(x.losses),
+                    columns(x.scores),
+                ])
         case .elementLoss(let x):
             let (kind, parameter) = x.function.arguments
             try rows(

@@ -56,13 +56,60 @@ enum NetworkLossCases {
         }
     }
 
+    static func rankingLoss(_ sweep: Sweep) -> [ConformanceCase] {
+        sweep.rectangles.filter { $0.1 >= 2 }.enumerated().map { index, shape in
+            let (rows, columns) = shape
+            let layout = Layout.all[index % 3]
+            let inPlace = index % 2 == 0
+            let weighted = (index / 2) % 2 == 0
+            let detail = "\(rows) × \(columns) \(layout)\(inPlace ? " in place" : "")\(weighted ? " weighted" : "")"
+            return ConformanceCase(.rankingLoss, detail) { run throws(ComputeError) in
+                var values = run.uniform(rows * columns, -4, 4)
+                for place in stride(from: 2, to: values.count, by: 11) { values[place] *= 30 }
+                var labels = run.integers(rows, 0...columns - 1).map(Int32.init)
+                for row in stride(from: 3, to: rows, by: 7) { labels[row] = row % 2 == 0 ? -1 : Int32(columns) }
+                let weights = weighted ? run.uniform(rows, 0, 3) : [Float](repeating: 1, count: rows)
+                let scale: Float = 0.25
+                let gradient = try run.output(
+                    rows: rows, columns: columns, layout, initial: inPlace ? values : nil, "gradient")
+                let scores = inPlace ? gradient : try run.input(values, rows: rows, columns: columns, layout)
+                let l = try run.input(labels, .padded)
+                let w = weighted ? try run.vector(weights, .padded) : nil
+                let losses = try run.output(rows: 1, columns: rows, .padded, "losses")
+                run.work = Double(10 * rows * columns)
+                try run.perform { stream throws(ComputeError) in
+                    try stream.rankingLoss(
+                        scores.matrix, labels: l.matrix, weights: w?.matrix, scale: scale, gradient: gradient.matrix,
+                        losses: losses.matrix)
+                }
+                let table = OracleMatrix(rows: rows, columns: columns, values)
+                let results = (0..<rows).map {
+                    Oracle.rankingLoss(
+                        Array(table.row($0)), label: Int(labels[$0]), weight: Double(weights[$0]),
+                        scale: Double(scale))
+                }
+                let error = Tolerance.sum(columns) + 16 * Tolerance.unit
+                run.compare(losses, results.map(\.loss)) { row in
+                    // Every term is off by its own rounding, and by that of the difference.
+                    error * (abs(results[row].loss) + Double(weights[row]))
+                }
+                run.compare(gradient, results.flatMap(\.gradient)) { place in
+                    let row = place / columns
+                    let own = abs(results[row].gradient[place % columns])
+                    let factor = Double(weights[row] * scale) / Double(columns - 1)
+                    let terms = Int(labels[row]) == place % columns ? Double(columns - 1) : 1
+                    return (16 * Tolerance.unit * terms * factor) + error * own
+                }
+            }
+        }
+    }
+
     static func elementLoss(_ sweep: Sweep) -> [ConformanceCase] {
-        let functions: [ElementLossFunction] = [.squared, .logistic, .huber(delta: 0.75), .personalizedRanking]
+        let functions: [ElementLossFunction] = [.squared, .logistic, .huber(delta: 0.75)]
         return sweep.rectangles.filter { $0.1 > 0 }.enumerated().flatMap { index, shape in
-            functions.enumerated().filter { sweep == .full || ($0.offset + index) % 2 == 0 }.compactMap {
+            functions.enumerated().filter { sweep == .full || ($0.offset + index) % 2 == 0 }.map {
                 let (rows, columns) = shape
                 let function = $0.element
-                guard function != .personalizedRanking || columns >= 2 else { return nil }
                 let layout = Layout.all[(index + $0.offset) % 3]
                 let inPlace = (index / 2) % 2 == 0
                 let weighted = (index + $0.offset) % 3 != 0
@@ -92,14 +139,13 @@ enum NetworkLossCases {
         let gradient = try run.output(
             rows: rows, columns: columns, layout, initial: inPlace ? values : nil, "gradient")
         let predictions = inPlace ? gradient : try run.input(values, rows: rows, columns: columns, layout)
-        let ranking = function == .personalizedRanking
-        let t = ranking ? nil : try run.input(targets, rows: rows, columns: columns, .padded)
+        let t = try run.input(targets, rows: rows, columns: columns, .padded)
         let w = weighted ? try run.vector(weights, .padded) : nil
         let losses = try run.output(rows: 1, columns: rows, .padded, "losses")
         run.work = Double(10 * rows * columns)
         try run.perform { stream throws(ComputeError) in
             try stream.elementLoss(
-                function, predictions.matrix, targets: t?.matrix, weights: w?.matrix, scale: scale,
+                function, predictions.matrix, targets: t.matrix, weights: w?.matrix, scale: scale,
                 gradient: gradient.matrix, losses: losses.matrix)
         }
         let table = OracleMatrix(rows: rows, columns: columns, values)
@@ -116,9 +162,7 @@ enum NetworkLossCases {
         run.compare(gradient, results.flatMap(\.gradient)) { place in
             let row = place / columns
             let factor = Double(weights[row] * scale)
-            // The first column of a ranking gathers what the others pull.
-            let terms = ranking && place % columns == 0 ? abs(results[row].gradient[0]) : 0
-            return 16 * Tolerance.unit * (abs(results[row].gradient[place % columns]) + factor) + error * terms
+            return 16 * Tolerance.unit * (abs(results[row].gradient[place % columns]) + factor)
         }
     }
 

@@ -49,6 +49,7 @@ public struct ConformanceSuite: Sendable {
         case .activationGradient: NetworkLayerCases.activationGradient(sweep)
         case .linearCombination: NetworkLayerCases.linearCombination(sweep)
         case .softmaxCrossEntropy: NetworkLossCases.softmaxCrossEntropy(sweep)
+        case .rankingLoss: NetworkLossCases.rankingLoss(sweep)
         case .elementLoss: NetworkLossCases.elementLoss(sweep)
         case .addToTotal: NetworkLossCases.addToTotal(sweep)
         case .dropout: NetworkLayerCases.dropout(sweep)

@@ -59,12 +59,30 @@ extension Oracle {
         return (weight * loss, gradient, powers.map { $0 / sum })
     }
 
+    private static func softplus(_ z: Double) -> Double { max(z, 0) + log1p(exp(-abs(z))) }
+    private static func sigmoid(_ z: Double) -> Double { 1 / (1 + exp(-z)) }
+
+    /// Loss and gradient of one row of scores; a label below 0 counts for nothing.
+    public static func rankingLoss(
+        _ x: [Double], label: Int, weight: Double, scale: Double
+    ) -> (loss: Double, gradient: [Double]) {
+        guard label >= 0 else { return (0, [Double](repeating: 0, count: x.count)) }
+        guard label < x.count else { return (.nan, [Double](repeating: .nan, count: x.count)) }
+        let factor = weight / Double(x.count - 1)
+        var loss = 0.0
+        var gradient = [Double](repeating: 0, count: x.count)
+        for j in x.indices where j != label {
+            loss += factor * softplus(x[j] - x[label])
+            gradient[j] = factor * scale * sigmoid(x[j] - x[label])
+            gradient[label] -= gradient[j]
+        }
+        return (loss, gradient)
+    }
+
     /// Loss and gradient of one row of predictions, and the magnitudes of what was added up.
     public static func elementLoss(
         _ function: ElementLossFunction, _ x: [Double], _ t: [Double], weight: Double, scale: Double
     ) -> (loss: Double, gradient: [Double], magnitude: Double) {
-        func softplus(_ z: Double) -> Double { max(z, 0) + log1p(exp(-abs(z))) }
-        func sigmoid(_ z: Double) -> Double { 1 / (1 + exp(-z)) }
         var loss = 0.0
         var magnitude = 0.0
         var gradient = [Double](repeating: 0, count: x.count)
@@ -85,12 +103,6 @@ extension Oracle {
                 loss += term
                 magnitude += term + (abs(d) <= delta ? 0 : delta * delta)
                 gradient[j] = max(-delta, min(delta, d))
-            case .personalizedRanking:
-                guard j > 0 else { continue }
-                loss += softplus(x[j] - x[0])
-                magnitude += softplus(x[j] - x[0]) + 1
-                gradient[j] = sigmoid(x[j] - x[0])
-                gradient[0] -= gradient[j]
             }
         }
         return (weight * loss, gradient.map { weight * scale * $0 }, abs(weight) * magnitude)

@@ -34,6 +34,15 @@ extension OracleBackend {
             }
             try store(results.flatMap { $0.gradient.map(Float.init) }, to: x.gradient)
             try store(results.map { Float($0.loss) }, to: x.losses)
+        case .rankingLoss(let x):
+            let scores = try matrix(x.scores)
+            let (labels, weights) = (try integers(x.labels), try vector(x.weights))
+            let results = (0..<scores.rows).map {
+                Oracle.rankingLoss(
+                    Array(scores.row($0)), label: labels[$0], weight: weights?[$0] ?? 1, scale: Double(x.scale))
+            }
+            try store(results.flatMap { $0.gradient.map(Float.init) }, to: x.gradient)
+            try store(results.map { Float($0.loss) }, to: x.losses)
         case .elementLoss(let x):
             let (predictions, targets) = (try matrix(x.predictions), try matrix(x.targets))
             let weights = try vector(x.weights)

@@ -79,6 +79,13 @@ extension SpeedCase {
                     try stream.softmaxCrossEntropy(logits, labels: labels, scale: 1, gradient: gradient, losses: losses)
                 }
             },
+            moving(.rankingLoss, n, d, tables: 2) { operands throws(ComputeError) in
+                let (scores, gradient) = (try operands.uniform(n, d), try operands.uniform(n, d))
+                let (labels, losses) = (try operands.indices(n, below: d), try operands.uniform(1, n))
+                return { stream throws(ComputeError) in
+                    try stream.rankingLoss(scores, labels: labels, scale: 1, gradient: gradient, losses: losses)
+                }
+            },
             moving(.layerNorm, n, d, tables: 2) { operands throws(ComputeError) in
                 let (input, output) = (try operands.uniform(n, d), try operands.uniform(n, d))
                 let (gain, bias) = (try operands.uniform(1, d), try operands.uniform(1, d))

@@ -11,6 +11,47 @@ public struct IDXFile: Sendable {
 
     /// Reads a file. Throws ``SystemError`` when it can't be opened, ``DataError`` when it is no such file or cut short.
     public init(path: String) throws {
+        let reader = try IDXReader(path: path)
+        shape = reader.shape
+        var elements = [UInt8](repeating: 0, count: shape.reduce(1, *))
+        try elements.withUnsafeMutableBytes { try reader.fill($0) }
+        self.elements = elements
+    }
+
+    /// Whether a file begins as one, behind its compression. Throws ``SystemError`` when it can't be opened.
+    public static func isOne(_ path: String) throws -> Bool {
+        let source = try FileSource(path: path)
+        var start = [UInt8](repeating: 0, count: 4)
+        let count = try start.withUnsafeMutableBytes { try source.fill($0) }
+        return isOne(path, start: start[..<count])
+    }
+
+    static func isOne(_ path: String, start: ArraySlice<UInt8>) -> Bool {
+        func begins(_ bytes: some Collection<UInt8>) -> Bool {
+            let bytes = Array(bytes.prefix(4))
+            return bytes.count == 4 && bytes[0] == 0 && bytes[1] == 0 && bytes[2] == 8 && (1...4).contains(bytes[3])
+        }
+        if begins(start) { return true }
+        guard start.starts(with: [0x1F, 0x8B]), let source = try? FileSource(path: path),
+            let text = try? GzipSource(PrefixedSource([], then: source), path: path)
+        else { return false }
+        var head = [UInt8](repeating: 0, count: 4)
+        let count = (try? head.withUnsafeMutableBytes { try text.fill($0) }) ?? 0
+        return begins(head[..<count])
+    }
+}
+
+/// Reads an IDX file from its beginning to its end, as much at a time as is asked for.
+public final class IDXReader {
+    /// Extents, the slowest first.
+    public let shape: [Int]
+    private let path: String
+    private let source: any ByteSource
+    private var taken = 0
+
+    /// Opens a file and reads its header. Throws ``SystemError`` when it can't be opened, ``DataError`` when it is no such
+    /// file.
+    public init(path: String) throws {
         let file = try FileSource(path: path)
         var magic = [UInt8](repeating: 0, count: 4)
         let taken = try magic.withUnsafeMutableBytes { try file.fill($0) }
@@ -36,35 +77,19 @@ public struct IDXFile: Sendable {
             extents[start..<start + 4].reduce(0) { $0 << 8 | Int($1) }
         }
         let count = shape.reduce(1) { $0.multipliedReportingOverflow(by: $1).partialValue }
-        guard count >= 0, count <= 1 << 34 else { throw DataError("the header claims \(shape)", file: path) }
-        var elements = [UInt8](repeating: 0, count: count)
-        let read = try elements.withUnsafeMutableBytes { try source.fill($0) }
-        guard read == count else {
-            throw DataError("the file is cut short: \(read) of \(count) elements are there", file: path)
-        }
+        guard count >= 0, count <= 1 << 40 else { throw DataError("the header claims \(shape)", file: path) }
+        self.path = path
         self.shape = shape
-        self.elements = elements
+        self.source = source
     }
 
-    /// Whether a file begins as one, behind its compression. Throws ``SystemError`` when it can't be opened.
-    public static func isOne(_ path: String) throws -> Bool {
-        let source = try FileSource(path: path)
-        var start = [UInt8](repeating: 0, count: 4)
-        let count = try start.withUnsafeMutableBytes { try source.fill($0) }
-        return isOne(path, start: start[..<count])
-    }
-
-    static func isOne(_ path: String, start: ArraySlice<UInt8>) -> Bool {
-        func begins(_ bytes: some Collection<UInt8>) -> Bool {
-            let bytes = Array(bytes.prefix(4))
-            return bytes.count == 4 && bytes[0] == 0 && bytes[1] == 0 && bytes[2] == 8 && (1...4).contains(bytes[3])
+    /// Fills a buffer with the next elements. Throws ``DataError`` when the file has fewer.
+    public func fill(_ buffer: UnsafeMutableRawBufferPointer) throws {
+        let count = try source.fill(buffer)
+        taken += count
+        guard count == buffer.count else {
+            throw DataError(
+                "the file is cut short: \(taken) of \(shape.reduce(1, *)) elements are there", file: path)
         }
-        if begins(start) { return true }
-        guard start.starts(with: [0x1F, 0x8B]), let source = try? FileSource(path: path),
-            let text = try? GzipSource(PrefixedSource([], then: source), path: path)
-        else { return false }
-        var head = [UInt8](repeating: 0, count: 4)
-        let count = (try? head.withUnsafeMutableBytes { try text.fill($0) }) ?? 0
-        return begins(head[..<count])
     }
 }

@@ -37,14 +37,13 @@ extension ValidationTests {
                 try f.m(2, 2), labels: try f.m(1, 2, .int32), scale: 1, gradient: gradient,
                 losses: gradient.rows(0..<1))
         },
-        Mistake("a loss without targets", "the loss needs targets") { f throws(ComputeError) in
-            try f.stream.elementLoss(
-                .squared, try f.m(2, 3), targets: nil, scale: 1, gradient: try f.m(2, 3), losses: try f.m(1, 2))
-        },
         Mistake("ranking of one column", "ranking needs at least 2 columns") { f throws(ComputeError) in
-            try f.stream.elementLoss(
-                .personalizedRanking, try f.m(2, 1), targets: nil, scale: 1, gradient: try f.m(2, 1),
-                losses: try f.m(1, 2))
+            try f.stream.rankingLoss(
+                try f.m(2, 1), labels: try f.m(1, 2, .int32), scale: 1, gradient: try f.m(2, 1), losses: try f.m(1, 2))
+        },
+        Mistake("ranking with float labels", "expects int32") { f throws(ComputeError) in
+            try f.stream.rankingLoss(
+                try f.m(2, 3), labels: try f.m(1, 2), scale: 1, gradient: try f.m(2, 3), losses: try f.m(1, 2))
         },
         Mistake("Huber without distance", "delta 0.0 is not above 0") { f throws(ComputeError) in
             try f.stream.elementLoss(

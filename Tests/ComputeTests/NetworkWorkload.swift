@@ -22,6 +22,12 @@ extension CPUWorkload {
                     x(), labels: stream.upload((0..<m).map { Int32($0 % n) }), scale: 1, gradient: output,
                     losses: stream.allocate(rows: 1, columns: m))
             }
+        case .rankingLoss:
+            return try one(stream, m, n) { output throws in
+                try stream.rankingLoss(
+                    x(), labels: stream.upload((0..<m).map { Int32($0 % n) }), scale: 1, gradient: output,
+                    losses: stream.allocate(rows: 1, columns: m))
+            }
         case .elementLoss:
             return try one(stream, 1, m) { output throws in
                 try stream.elementLoss(

@@ -145,6 +145,7 @@ private final class SabotagedBackend: StreamBackend {
         case .activationGradient(let x): (x.inputGradient, x.values)
         case .linearCombination(let x): (x.output, x.a)
         case .softmaxCrossEntropy(let x): (x.gradient, x.labels)
+        case .rankingLoss(let x): (x.gradient, x.labels)
         case .elementLoss(let x): (x.gradient, x.targets)
         case .addToTotal(let x): (x.total, x.input)
         case .dropout(let x): (x.output, x.step)

@@ -33,6 +33,8 @@ struct TrainCNNCommand: ParsableCommand {
     var architecture: String?
     @Option(name: .customLong("batch-size"), help: "Pictures of a step.")
     var batchSize = CNNLearner().batchSize
+    @Option(help: "Batches whose gradients make one step.")
+    var accumulate = 1
     @Option(help: "Share of the units of dense layers that each step leaves out.")
     var dropout = CNNLearner().dropout
     @Option(help: "How the learning rate changes: constant, step or cosine.")
@@ -85,6 +87,7 @@ struct TrainCNNCommand: ParsableCommand {
         learner.hidden = try NetworkFlags.units(hidden, "--hidden")
         if let architecture { learner.architecture = try ArchitectureFile.text(architecture) }
         learner.batchSize = batchSize
+        learner.accumulate = accumulate
         learner.dropout = dropout
         learner.schedule = schedule
         learner.activation = activation
@@ -115,7 +118,18 @@ struct TrainCNNCommand: ParsableCommand {
         let learner = try learner()
         if let output { try OutputFolder.check(output) }
         let device = try deviceOption.open(global)
-        let training = try ImageSet(images: images, labels: labels, shape: parsedShape())
+        let files = try ImageFiles(images: images, labels: labels, shape: parsedShape())
+        // In memory they are there as pixels, scaled, and divided into those to train on and to watch.
+        let limit = global.memoryLimit?.bytes ?? physicalMemoryBytes()
+        let isStreamed = files.byteCount > limit / 3
+        let training =
+            isStreamed
+            ? try files.sample(max(limit / 16 / (4 * files.columns), 1000), seed: seed) : try files.all()
+        if isStreamed {
+            global.remark(
+                "\(images) is larger than the memory for it: it is read in parts; the scale of the pixels comes from "
+                    + "a sample of \(training.count) pictures")
+        }
         var test: ImageSet?
         if let testImages, let testLabels {
             test = try ImageSet(images: testImages, labels: testLabels, shape: parsedShape())
@@ -126,8 +140,12 @@ struct TrainCNNCommand: ParsableCommand {
         let progress = ProgressDisplay(quiet: global.quiet)
         let context = LearningContext(
             stream: try device.makeStream(), threads: global.threads, progress: progress.handler)
-        let (model, evaluation) = try ImageTraining.train(
-            learner, on: training, test: test, arguments: arguments, context: context)
+        let (model, evaluation) =
+            isStreamed
+            ? try ImageTraining.train(
+                learner, streaming: files, sample: training, partBytes: max(limit / 16, 1 << 20),
+                folder: OutputFolder.of(output), test: test, arguments: arguments, context: context)
+            : try ImageTraining.train(learner, on: training, test: test, arguments: arguments, context: context)
         ProgressDisplay.clearLine()
         let finished = monotonicSeconds()
         if let output { try model.save(to: output) }
@@ -135,7 +153,7 @@ struct TrainCNNCommand: ParsableCommand {
         if global.json {
             var members: [(String, JSONValue)] = [
                 ("model", .optional(output)), ("learner", .string(model.kind)),
-                ("device", .string(device.identity.name)), ("rows", .integer(training.count)),
+                ("device", .string(device.identity.name)), ("rows", .integer(files.count)),
                 (
                     "shape",
                     .array([training.shape.height, training.shape.width, training.shape.channels].map { .integer($0) })
@@ -156,7 +174,7 @@ struct TrainCNNCommand: ParsableCommand {
             return Output.json(.object(members))
         }
         Output.line(
-            "\(output.map { $0 + ": " } ?? "")\(CNNLearner.title), \(training.count) pictures of \(training.shape.height) × "
+            "\(output.map { $0 + ": " } ?? "")\(CNNLearner.title), \(files.count) pictures of \(training.shape.height) × "
                 + "\(training.shape.width) × \(training.shape.channels), \(model.task.labels.count) classes")
         Output.line(
             "seconds: load \(fixed(loaded - started, 2)), train and evaluate \(fixed(finished - loaded, 2)); peak memory "

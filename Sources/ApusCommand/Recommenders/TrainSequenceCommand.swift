@@ -32,9 +32,12 @@ struct TrainSequenceCommand: ParsableCommand {
     var hidden: Int?
     @Option(help: "Share of the values that each step leaves out.")
     var dropout: Float = 0.2
-    @Option(help: "full: the next item against all; sampled: against the batch's and others drawn by popularity.")
+    @Option(
+        help: ArgumentHelp(
+            "full: the next item against all; sampled: against the batch's and others drawn by popularity; "
+                + "bpr: above each of those."))
     var loss = SequenceLoss.full
-    @Option(help: "Items drawn for a batch by the sampled loss, besides its own.")
+    @Option(help: "Items drawn for a batch, besides its own, by the losses sampled and bpr.")
     var negatives = 1024
     @Option(name: .customLong("label-smoothing"), help: "Part of the next item's probability that is spread over all.")
     var labelSmoothing: Float = 0
@@ -99,3 +102,4 @@ struct TrainSequenceCommand: ParsableCommand {
 
 extension SequenceArchitecture: ExpressibleByArgument {}
 extension SequenceLoss: ExpressibleByArgument {}
+extension RetrievalLoss: ExpressibleByArgument {}

@@ -28,6 +28,8 @@ struct TrainTwoTowerCommand: ParsableCommand {
     var learningRate = TwoTowerOptions().learningRate
     @Option(help: "Products are divided by it.")
     var temperature = TwoTowerOptions().temperature
+    @Option(help: "softmax: an item among all of its batch; bpr: above each of the others.")
+    var loss = RetrievalLoss.softmax
     @Option(help: "Share of the units that each step leaves out.")
     var dropout = TwoTowerOptions().dropout
     @OptionGroup var checkpoints: CheckpointFlags
@@ -47,6 +49,7 @@ struct TrainTwoTowerCommand: ParsableCommand {
         options.batchSize = batchSize
         options.learningRate = learningRate
         options.temperature = temperature
+        options.loss = loss
         options.dropout = dropout
         options.seed = flags.seed
         try options.validate()

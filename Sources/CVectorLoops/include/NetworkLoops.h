@@ -17,6 +17,9 @@ void apus_network_linear_combination(float alpha, const float *a, int64_t a_stri
 void apus_network_softmax_cross_entropy(const float *logits, int64_t logits_stride, const int *labels,
     const float *weights, int flags, float smoothing, float scale, float *gradient, int64_t gradient_stride,
     float *losses, int64_t columns, int64_t begin, int64_t end);
+void apus_network_ranking_loss(const float *scores, int64_t scores_stride, const int *labels, const float *weights,
+    int flags, float scale, float *gradient, int64_t gradient_stride, float *losses, int64_t columns, int64_t begin,
+    int64_t end);
 void apus_network_element_loss(const float *predictions, int64_t predictions_stride,
     const float *targets, int64_t targets_stride, const float *weights, int flags, int kind, float parameter,
     float scale, float *gradient, int64_t gradient_stride, float *losses, int64_t columns,

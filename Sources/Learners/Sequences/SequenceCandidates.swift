@@ -39,7 +39,7 @@ struct SequenceDraws {
     }
 }
 
-/// The items that a batch is compared with by the sampled loss: their vectors, and the gradients of these.
+/// The items that a batch is compared with where these are not all: their vectors, and the gradients of these.
 ///
 /// A batch's own next items are draws by popularity like the others, so that all are corrected alike: by the logarithm
 /// of their share (Bengio and Senécal 2008; Yi and others 2019).
@@ -70,10 +70,10 @@ struct SequenceCandidates {
         self.tableGradient = tableGradient
     }
 
-    /// Chooses the items of a batch, and puts their places into the labels.
+    /// Chooses the items of a batch, and puts their places into the labels. Answers how many items there are.
     func upload(
         _ labels: inout [Int32], count: Int, draws: SequenceDraws, _ stream: Compute.Stream
-    ) throws(ComputeError) {
+    ) throws(ComputeError) -> Int {
         let chosen = Set(labels.prefix(count)).union(draws.items()).sorted()
         let place = Dictionary(uniqueKeysWithValues: chosen.enumerated().map { ($1, Int32($0)) })
         for row in 0..<count { labels[row] = place[labels[row]]! }
@@ -83,6 +83,7 @@ struct SequenceCandidates {
         // Finite: the gradient of a place without an item is 0 times its vector.
         try stream.upload(
             chosen.map { -draws.logShare($0) } + [Float](repeating: -1e30, count: empty), to: corrections)
+        return chosen.count
     }
 
     /// Enqueues reading the vectors.

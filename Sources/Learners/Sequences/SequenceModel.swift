@@ -57,7 +57,7 @@ public struct SequenceModel: LearnedRecommender {
             ("hidden", .integer(options.effectiveHidden)), ("dropout", .number(Double(options.dropout))),
             ("loss", .text(options.loss.rawValue)),
         ]
-        if options.loss == .sampled { facts.append(("negatives", .integer(options.negatives))) }
+        if options.loss != .full { facts.append(("negatives", .integer(options.negatives))) }
         facts += [
             ("epochs", .integer(history.epochs)), ("batch_size", .integer(options.batchSize)),
             ("learning_rate", .number(Double(options.learningRate))),

@@ -16,6 +16,9 @@ public enum SequenceLoss: String, Codable, Sendable, CaseIterable {
     case full
     /// The next items of the whole batch and others drawn by their popularity, each corrected by how often it is drawn.
     case sampled
+    /// The same, by Bayesian personalized ranking: the next item is to be above each of the others, by the mean over
+    /// them.
+    case bpr
 }
 
 /// Parameters of a network for sequences.
@@ -34,7 +37,7 @@ public struct SequenceOptions: Codable, Sendable, Equatable {
     /// Share of the values that each step leaves out.
     public var dropout: Float = 0.2
     public var loss = SequenceLoss.full
-    /// Items drawn for a batch by the sampled loss, besides its own.
+    /// Items drawn for a batch, besides its own, where the loss does not take all.
     public var negatives = 1024
     /// Part of the next item's probability that is spread over all.
     public var labelSmoothing: Float = 0

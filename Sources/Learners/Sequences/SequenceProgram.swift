@@ -20,6 +20,8 @@ final class SequenceProgram {
     private let tileRows: Int
     private let optimizer: OptimizerState
     private let candidates: SequenceCandidates?
+    /// 1 × rows, for ranking: makes the mean over all places that over the items.
+    private let weights: Matrix?
 
     /// Elements of the logits that are in memory at a time: a cache's worth for processors; enough for products to fill the
     /// device on GPUs, where every launch costs.
@@ -32,10 +34,9 @@ final class SequenceProgram {
     /// - Parameters:
     ///   - step: 1 × 1, the number of the step, for dropout.
     ///   - total: 1 × 2, to which the losses are added.
-    ///   - takesStep: whether the optimizer goes on; else only gradients are computed.
     init(
         _ network: ResolvedNetwork, options: SequenceOptions, items: Int, batch: Int, optimizer: OptimizerState,
-        takesStep: Bool = true, dropsOut: Bool = true, step: Matrix, total: Matrix, stream: Compute.Stream
+        step: Matrix, total: Matrix, stream: Compute.Stream
     ) throws(ComputeError) {
         self.batch = batch
         self.stream = stream
@@ -49,18 +50,18 @@ final class SequenceProgram {
         labels = try stream.allocate(rows: 1, columns: rows, .int32)
         segments = try Segments(capacity: rows, stream: stream)
         candidates =
-            options.loss == .sampled
+            options.loss != .full
             ? try SequenceCandidates(
                 capacity: min(rows + options.negatives, items), columns: d, table: parameters.value("items.weight"),
                 tableGradient: parameters.gradient("items.weight"), stream: stream) : nil
         let (table, tableGradient) = (parameters.value("items.weight"), parameters.gradient("items.weight"))
+        weights = options.loss == .bpr ? try stream.allocate(rows: 1, columns: rows) : nil
         let compared = candidates?.rows ?? table
         let comparedGradient = candidates?.gradient ?? tableGradient
         let bias = candidates?.corrections
 
         let compiler = LayerCompiler(
-            stream: stream, parameters: parameters, batch: batch, training: true, dropsOut: dropsOut,
-            seed: options.seed, step: step)
+            stream: stream, parameters: parameters, batch: batch, training: true, seed: options.seed, step: step)
         let embedded = try compiler.flow(network.input)
         let states = try compiler.compile(network.layers, embedded)
         let chosen = try stream.allocate(rows: rows, columns: d)
@@ -68,7 +69,7 @@ final class SequenceProgram {
         let chosenGradient = try stream.allocate(rows: rows + 1, columns: d)
         let losses = try stream.allocate(rows: 1, columns: rows)
         let (inputs, places, inverse, labels) = (inputs, places, inverse, labels)
-        let (candidates, segments) = (candidates, segments)
+        let (candidates, segments, weights) = (candidates, segments, weights)
         begin = try stream.record { stream throws(ComputeError) in
             try stream.fill(comparedGradient, with: 0)
             if let candidates {
@@ -90,9 +91,15 @@ final class SequenceProgram {
             plans.append(
                 try stream.record { stream throws(ComputeError) in
                     try stream.gemm(chosen.rows(own), compared, transposeB: true, bias: bias, into: tile)
-                    try stream.softmaxCrossEntropy(
-                        tile, labels: labels.columns(own), smoothing: options.labelSmoothing, scale: 1, gradient: tile,
-                        losses: losses.columns(own))
+                    if options.loss == .bpr {
+                        try stream.rankingLoss(
+                            tile, labels: labels.columns(own), weights: weights?.columns(own), scale: 1, gradient: tile,
+                            losses: losses.columns(own))
+                    } else {
+                        try stream.softmaxCrossEntropy(
+                            tile, labels: labels.columns(own), smoothing: options.labelSmoothing, scale: 1,
+                            gradient: tile, losses: losses.columns(own))
+                    }
                     try stream.addToTotal(losses.columns(own), total)
                     try stream.gemm(tile, compared, into: chosenGradient.rows(own))
                     try stream.gemm(tile, transposeA: true, chosen.rows(own), beta: 1, into: comparedGradient)
@@ -104,7 +111,7 @@ final class SequenceProgram {
             try compiler.runBackward(stream)
             try candidates?.scatter(stream)
             try segments.add(embedded.gradient!, to: tableGradient, stream)
-            if takesStep { try optimizer.step(stream) }
+            try optimizer.step(stream)
         }
     }
 
@@ -132,7 +139,13 @@ final class SequenceProgram {
                 count += 1
             }
         }
-        if let candidates, let draws { try candidates.upload(&labels, count: count, draws: draws, stream) }
+        if let candidates, let draws {
+            let items = try candidates.upload(&labels, count: count, draws: draws, stream)
+            if let weights {
+                let weight = Float(candidates.rows.rows - 1) / Float(max(items - 1, 1))
+                try stream.upload([Float](repeating: weight, count: rows), to: weights)
+            }
+        }
         try stream.upload(inputs, to: self.inputs)
         try stream.upload(places, to: self.places)
         try stream.upload(inverse, to: self.inverse)

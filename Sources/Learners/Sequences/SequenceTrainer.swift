@@ -63,6 +63,9 @@ final class SequenceTrainer {
         guard !windows.isEmpty else {
             throw DataError("nobody has two items of which one could be the next: there is nothing to learn")
         }
+        guard options.loss != .bpr || data.catalogue > 1 else {
+            throw DataError("there is one item: a ranking needs two")
+        }
         let network = try options.network()
         let start = try weights ?? NetworkWeights(options.parameters(items: data.catalogue), seed: options.seed)
         let parameters = try DeviceParameters(start, training: true, stream: stream)
@@ -74,7 +77,7 @@ final class SequenceTrainer {
             optimizer: optimizer, step: step, total: total, stream: stream)
         encoder =
             options.patience == nil ? nil : try SequenceEncoder(network, parameters: parameters, stream: stream)
-        if options.loss == .sampled {
+        if options.loss != .full {
             var counts = [Int](repeating: 0, count: data.catalogue)
             for window in windows { for place in window { counts[Int(self.data.items[place + 1])] += 1 } }
             draws = SequenceDraws(counts: counts, negatives: options.negatives, seed: options.seed)

@@ -18,6 +18,8 @@ public struct TwoTowerOptions: Codable, Sendable, Equatable {
     public var learningRate: Float = 0.002
     /// Products are divided by it.
     public var temperature: Float = 1
+    /// nil for softmax.
+    public var loss: RetrievalLoss?
     /// Share of the units that each step leaves out.
     public var dropout: Float = 0.1
     /// Seed of everything random.

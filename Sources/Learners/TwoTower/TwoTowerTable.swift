@@ -22,19 +22,21 @@ public struct TwoTowerTable: LearnedRecommender {
         byUser: HostSparseMatrix, options: TwoTowerOptions, stream: Compute.Stream, progress: ProgressHandler? = nil
     ) throws {
         try options.validate()
-        let data = try Self.examples(byUser, options)
+        let examples = try TwoTowerExamples(byUser, options)
         let architecture = options.architecture(items: byUser.columns, history: options.history)
         var training = NetworkTrainingOptions()
         training.epochs = options.epochs
-        training.batchSize = min(options.batchSize, max(data.rows, 2))
+        training.batchSize = min(options.batchSize, max(examples.count, 2))
         training.learningRate = options.learningRate
         training.schedule = .cosine
         training.seed = options.seed
         let trainer = try NetworkTrainer(
-            architecture, objective: .retrieval(temperature: options.temperature), options: training, stream: stream)
-        let result = try NetworkSession.training(WholeNetworkData(data: data)) { resuming, saving in
+            architecture,
+            objective: .retrieval(temperature: options.temperature, loss: options.loss ?? .softmax),
+            options: training, stream: stream)
+        let result = try NetworkSession.training(examples) { resuming, saving in
             try trainer.train(
-                data, resuming: resuming, saving: saving, progress: { progress?($0) ?? .proceed })
+                parts: examples, resuming: resuming, saving: saving, progress: { progress?($0) ?? .proceed })
         }
         self.options = options
         weights = result.weights
@@ -45,48 +47,6 @@ public struct TwoTowerTable: LearnedRecommender {
     /// The vectors of people, by what they have: people × factors.
     public func people(_ histories: HostSparseMatrix, stream: Compute.Stream) throws -> HostMatrix {
         try TwoTowers(options: options, weights: weights, items: items.rows, stream: stream).people(histories)
-    }
-
-    /// An example for each interaction of a person who has others: the others' identifiers and its own.
-    private static func examples(_ byUser: HostSparseMatrix, _ options: TwoTowerOptions) throws -> NetworkData {
-        var counts = [Int](repeating: 0, count: byUser.columns)
-        for entry in 0..<byUser.entryCount { counts[Int(byUser.columnIndices[entry])] += 1 }
-        let random = Philox(seed: options.seed, stream: NetworkRandom.sampling)
-        let width = options.history + 1
-        var (ids, frequencies): ([Int32], [Float]) = ([], [])
-        var draw: UInt64 = 0
-        for user in 0..<byUser.rows {
-            let own = byUser.columns(ofRow: user)
-            guard own.count > 1 else { continue }
-            for (place, item) in own.enumerated() {
-                var row = [Int32](repeating: -1, count: width)
-                if own.count - 1 <= options.history {
-                    var next = 0
-                    for (other, known) in own.enumerated() where other != place {
-                        row[next] = known
-                        next += 1
-                    }
-                } else {
-                    for next in 0..<options.history {
-                        // One of the others: those from its own place on move up by one.
-                        let other = random.integer(draw, below: own.count - 1)
-                        draw += 1
-                        row[next] = own[other < place ? other : other + 1]
-                    }
-                }
-                row[options.history] = item
-                ids += row
-                frequencies.append(Float(counts[Int(item)]) / Float(byUser.entryCount))
-            }
-        }
-        guard frequencies.count > 1 else {
-            throw DataError("nobody has two items: there is nothing to find one by the others with")
-        }
-        // What is popular comes up more often among the others of a batch, and would be pushed down for that alone.
-        return NetworkData(
-            features: HostMatrix(rows: frequencies.count, columns: 0),
-            identifiers: IdentifierRows(columns: width, values: ids),
-            targets: frequencies.map { -Float(logarithm(Double($0))) })
     }
 
     public func configuration() throws -> String { try Self.json(options) }
@@ -115,7 +75,8 @@ public struct TwoTowerTable: LearnedRecommender {
             ("hidden", .text(options.hidden.map(String.init).joined(separator: ","))),
             ("history", .integer(options.history)), ("epochs", .integer(options.epochs)),
             ("batch_size", .integer(options.batchSize)), ("learning_rate", .number(Double(options.learningRate))),
-            ("temperature", .number(Double(options.temperature))), ("dropout", .number(Double(options.dropout))),
+            ("temperature", .number(Double(options.temperature))),
+            ("loss", .text((options.loss ?? .softmax).rawValue)), ("dropout", .number(Double(options.dropout))),
             ("seed", .integer(Int(truncatingIfNeeded: options.seed))),
         ]
     }

@@ -35,33 +35,14 @@ public enum TableReader {
         return (try job.assembled(), report)
     }
 
-    /// Reads a file of any size a part at a time: the types are found in a first pass, and a second hands over tables
-    /// of some megabytes of text each, in order, with the same columns and types. Levels of categories are numbered
-    /// anew in each. Standard input is held in memory.
-    ///
-    /// - Parameters:
-    ///   - bytes: about how much text goes into a part.
-    ///   - body: called for every part, at least once.
+    /// Reads a file of any size a part at a time, once: see ``TableParts``.
     public static func forEachPart(
         of path: String, options: TableReadOptions = TableReadOptions(), bytes: Int = 64 << 20,
         progress: ProgressHandler? = nil, _ body: (Table) throws -> Void
     ) throws -> TableReadReport {
-        var options = options
-        options.memoryLimitBytes = 0
-        try options.validate()
-        let kind = path == "-" ? .text : try FileKind(path: path)
-        if kind == .numpy || kind == .idx {
-            let (table, report) = try kind == .numpy ? readNumPy(path, options) : readIDX(path, options)
-            try body(table)
-            return report
-        }
-        let (job, report) = try typed(path, kind, options, keeping: false, progress)
-        do {
-            try job.repeated().runInParts(of: bytes, body)
-        } catch let error as PlacedError {
-            throw error.make(error.line)
-        }
-        return report
+        let parts = try TableParts(path, options: options, progress: progress)
+        try parts.forEach(bytes: bytes, body)
+        return parts.report
     }
 
     /// Whether a file can be read part by part: text and databases can, matrices and streams are read as a whole.
@@ -71,7 +52,7 @@ public enum TableReader {
     }
 
     /// Reads until no type has to be widened any more. Without `keeping`, the values are not kept.
-    private static func typed(
+    static func typed(
         _ path: String, _ kind: FileKind, _ given: TableReadOptions, keeping: Bool, _ progress: ProgressHandler?
     ) throws -> (job: TableReadJob, report: TableReadReport) {
         var options = given

@@ -65,6 +65,33 @@ import Testing
         #expect(abs(Double(hits) / Double(test.count) - accuracy) < 1e-9)
     }
 
+    @Test("that memory does not hold are learned as well", arguments: TestDevices.names)
+    func streamed(_ device: String) throws {
+        let folder = TemporaryFolder()
+        _ = try Self.shapes(900, seed: 1, in: folder, "a")
+        let test = try Self.shapes(300, seed: 2, in: folder, "b")
+        let files = try ImageFiles(images: folder.file("a-images"), labels: folder.file("a-labels"))
+        let all = try files.all()
+        let sample = try files.sample(200, seed: 5)
+        #expect(files.count == 900 && all.count == 900 && sample.count == 200)
+        // Each of the sample is a picture of the file with its label.
+        let known = Set((0..<900).map { [all.labels[$0]] + all.pixels.row($0).map { Int($0) } })
+        #expect((0..<200).allSatisfy { known.contains([sample.labels[$0]] + sample.pixels.row($0).map { Int($0) }) })
+        var learner = CNNLearner()
+        learner.channels = [8, 16]
+        learner.hidden = [32]
+        learner.epochs = 8
+        learner.learningRate = 0.005
+        learner.validation = 0.1
+        let (model, evaluation) = try ImageTraining.train(
+            learner, streaming: files, sample: sample, partBytes: 4 * 144 * 300, folder: folder.path, test: test,
+            context: context(device))
+        let accuracy = try #require(evaluation?.metric("accuracy"))
+        #expect(accuracy > 0.9, "\(accuracy)")
+        #expect(model.provenance.rows == 900)
+        #expect((model.pipeline.predictor as? NetworkPredictor)?.settings.history.validationLosses.count == 8)
+    }
+
     @Test func layersAsText() throws {
         let layers = try ArchitectureText.layers(
             """

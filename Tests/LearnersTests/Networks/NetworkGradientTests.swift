@@ -14,6 +14,8 @@ import Testing
         var weighted = false
         /// Largest identifier of each column; below 0 is drawn too.
         var identifiers: [Int] = []
+
+        var retrieves: Bool { if case .retrieval = objective { true } else { false } }
     }
 
     static let nets: [Net] =
@@ -109,15 +111,6 @@ import Testing
                     .pooling(averages: false, height: 1, width: 3, stride: 3), .flatten, .dense(units: 1, bias: true),
                 ], objective: .binary),
             Net(
-                description: "two towers", input: LayerShape(columns: 3),
-                layers: [
-                    .concatenation(branches: [
-                        [.dense(units: 4, bias: true), .activation(function: .tanh), .dense(units: 3, bias: true)],
-                        // A bias would add the same to all scores of a row, which the softmax does not see.
-                        [.embedding(tables: tables, units: 3, arrangement: .append), .dense(units: 3, bias: false)],
-                    ])
-                ], objective: .retrieval(temperature: 0.7), identifiers: [4, 6]),
-            Net(
                 description: "bags", input: LayerShape(columns: 2),
                 layers: [
                     .embedding(
@@ -127,6 +120,17 @@ import Testing
                         ], units: 4, arrangement: .append), .activation(function: .tanh), .dense(units: 3, bias: true),
                 ], objective: .classes, identifiers: [4, 4, 4, 6, 6]),
         ]
+        + RetrievalLoss.allCases.map { loss in
+            Net(
+                description: "two towers, \(loss)", input: LayerShape(columns: 3),
+                layers: [
+                    .concatenation(branches: [
+                        [.dense(units: 4, bias: true), .activation(function: .tanh), .dense(units: 3, bias: true)],
+                        // A bias would add the same to all scores of a row, which neither loss sees.
+                        [.embedding(tables: tables, units: 3, arrangement: .append), .dense(units: 3, bias: false)],
+                    ])
+                ], objective: .retrieval(temperature: 0.7, loss: loss), identifiers: [4, 6])
+        }
 
     private static let tables = [EmbeddingTable(rows: 5, column: 0), EmbeddingTable(rows: 7, column: 1)]
 
@@ -148,7 +152,7 @@ import Testing
         let outputs = try architecture.resolved().output
         let data = networkData(
             rows: 13, columns: net.input.rows * net.input.columns,
-            outputs: net.objective == .retrieval(temperature: 0.7) ? 1 : outputs.rows * outputs.columns,
+            outputs: net.retrieves ? 1 : outputs.rows * outputs.columns,
             objective: net.objective, weighted: net.weighted, identifiers: identifiers)
         var options = NetworkTrainingOptions()
         options.labelSmoothing = net.smoothing

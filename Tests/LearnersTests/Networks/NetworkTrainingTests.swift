@@ -105,6 +105,43 @@ import Testing
         }
     }
 
+    @Test(
+        "batches whose gradients make one step are one large batch", arguments: TestDevices.names,
+        TableOptimizer.allCases)
+    func accumulates(_ device: String, _ tables: TableOptimizer) throws {
+        let random = Philox(seed: 8, stream: 1)
+        let identifiers = IdentifierRows(
+            columns: 3, values: (0..<96 * 3).map { Int32(random.integer(UInt64($0), below: 10)) - 1 })
+        let data = networkData(
+            rows: 96, columns: 2, outputs: 1, objective: .binary, weighted: false, identifiers: identifiers)
+        let architecture = NetworkArchitecture(
+            input: LayerShape(columns: 2),
+            layers: [
+                .embedding(
+                    tables: [
+                        EmbeddingTable(rows: 9, column: 0, count: 2, averages: true),
+                        EmbeddingTable(rows: 9, column: 2),
+                    ], units: 4, arrangement: .append),
+                .dense(units: 6, bias: true), .activation(function: .tanh), .dense(units: 1, bias: true),
+            ], identifiers: 3)
+        func weights(_ batch: Int, _ accumulate: Int) throws -> NetworkWeights {
+            var options = NetworkTrainingOptions()
+            (options.epochs, options.batchSize, options.accumulate) = (3, batch, accumulate)
+            options.tableOptimizer = tables
+            return try NetworkTrainer(
+                architecture, objective: .binary, options: options, stream: TestDevices.stream(device)
+            ).train(data).weights
+        }
+        let (large, small) = (try weights(32, 1), try weights(8, 4))
+        let start = NetworkWeights(try architecture.resolved().parameters, seed: NetworkTrainingOptions().seed)
+        for (index, description) in large.descriptions.enumerated() {
+            let (a, b) = (large.values[index].array, small.values[index].array)
+            let scale = zip(a, start.values[index].array).map { abs($0 - $1) }.max()!
+            #expect(scale > 1e-4, "\(description.name) has not moved")
+            for (x, y) in zip(a, b) { #expect(abs(x - y) < 1e-3 * scale, "\(description.name): \(x), \(y)") }
+        }
+    }
+
     @Test func refusesTheCheckpointOfSomethingElse() throws {
         let stream = try TestDevices.stream("cpu")
         var options = NetworkTrainingOptions()

@@ -22,7 +22,9 @@ struct ReferenceNetwork {
 
     /// The mean loss.
     func loss(_ data: NetworkData, smoothing: Double = 0) -> Double {
-        if case .retrieval(let temperature) = objective { return retrievalLoss(data, Double(temperature)) }
+        if case .retrieval(let temperature, let loss) = objective {
+            return retrievalLoss(data, Double(temperature), loss)
+        }
         let shape = network.input
         let inputs = (0..<data.rows).map { row in
             let values = data.features.row(row).map(Double.init)
@@ -38,7 +40,7 @@ struct ReferenceNetwork {
     }
 
     /// Each row's second vector is to be found by the first among those of all rows.
-    private func retrievalLoss(_ data: NetworkData, _ temperature: Double) -> Double {
+    private func retrievalLoss(_ data: NetworkData, _ temperature: Double, _ loss: RetrievalLoss) -> Double {
         let outputs = (0..<data.rows).map { row in
             let ids = data.identifiers.map { Array($0.values[row * $0.columns..<(row + 1) * $0.columns]) } ?? []
             return run(network.layers, [data.features.row(row).map(Double.init)], ids)[0]
@@ -52,8 +54,15 @@ struct ReferenceNetwork {
                 for k in 0..<d { product += outputs[row][k] * outputs[other][d + k] }
                 scores.append(product / temperature + Double(data.targets[other]))
             }
-            let top = scores.max()!
-            total += top + log(scores.reduce(0) { $0 + exp($1 - top) }) - scores[row]
+            switch loss {
+            case .softmax:
+                let top = scores.max()!
+                total += top + log(scores.reduce(0) { $0 + exp($1 - top) }) - scores[row]
+            case .bpr:
+                for other in 0..<data.rows where other != row {
+                    total += log1p(exp(scores[other] - scores[row])) / Double(data.rows - 1)
+                }
+            }
         }
         return total / Double(data.rows)
     }

@@ -1,5 +1,6 @@
 import Compute
 import Core
+import Devices
 import Learners
 import Tables
 import Testing
@@ -32,6 +33,35 @@ import Testing
             for (a, b) in zip(whole.weights.values, streamed.weights.values) {
                 #expect(a.array.map(\.bitPattern) == b.array.map(\.bitPattern))
             }
+        }
+    }
+
+    /// The most memory that the features of `data` may take is less than they need.
+    @Test(
+        "a device that does not hold all rows has them in parts",
+        arguments: TestDevices.names.filter { $0.hasPrefix("opencl") })
+    func smallDevice(_ device: String) throws {
+        let rows = 40_000
+        let random = Philox(seed: 6, stream: 1)
+        let data = NetworkData(
+            features: HostMatrix(
+                rows: rows, columns: 32, elements: (0..<rows * 32).map { 2 * random.uniform(UInt64($0)) - 1 }),
+            targets: (0..<rows).map { random.uniform(UInt64($0 * 32)) > 0.5 ? 1 : 0 })
+        let architecture = NetworkArchitecture.perceptron(inputs: 32, hidden: [8], outputs: 1)
+        var options = NetworkTrainingOptions()
+        (options.epochs, options.batchSize, options.learningRate) = (3, 256, 0.01)
+        func train(_ limit: Int?) throws -> NetworkTrainingResult {
+            let stream = try Devices.open(
+                "opencl", options: DeviceOptions(memoryLimitBytes: limit, copiesHostMemory: true)
+            ).device.makeStream()
+            return try NetworkTrainer(architecture, objective: .binary, options: options, stream: stream)
+                .train(data, validation: data)
+        }
+        let whole = try train(nil)
+        let divided = try train(8 << 20)
+        #expect(whole.steps == 3 * 157 && divided.steps > whole.steps)
+        for (a, b) in zip(whole.history.validationLosses, divided.history.validationLosses) {
+            #expect(abs(a - b) < 0.05 && b < 0.4)
         }
     }
 

@@ -93,6 +93,28 @@ import Testing
         return try Interactions(users: names, items: things, times: times, options: options)
     }
 
+    @Test func examplesOfTwoTowersComeInParts() throws {
+        let byUser = randomInteractions(rows: 300, columns: 50, lengths: [1, 5, 0, 12])
+        var options = TwoTowerOptions()
+        options.history = 4
+        let whole = try TwoTowerExamples(byUser, options)
+        let parts = try TwoTowerExamples(byUser, options, partBytes: 4 * 6 * 200)
+        #expect(whole.partRows.count == 1 && parts.partRows.count > 4)
+        #expect(parts.partRows.reduce(0, +) == whole.partRows[0] && parts.fingerprint == whole.fingerprint)
+        func rows(_ examples: TwoTowerExamples) -> [String] {
+            var rows: [String] = []
+            for index in examples.partRows.indices {
+                let part = examples.part(index)
+                #expect(part.rows == examples.partRows[index])
+                for row in 0..<part.rows {
+                    rows.append("\(part.identifiers!.values[row * 5..<row * 5 + 5]) \(part.targets[row])")
+                }
+            }
+            return rows.sorted()
+        }
+        #expect(rows(whole) == rows(parts))
+    }
+
     @Test(arguments: learners.indices)
     func filesRoundTripBitForBit(number: Int) throws {
         let folder = TemporaryFolder()

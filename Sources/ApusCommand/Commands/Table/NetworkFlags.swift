@@ -18,6 +18,8 @@ struct NetworkFlags: ParsableArguments {
     var learningRate: Float?
     @Option(help: "Passes over the rows.")
     var epochs = NetworkLearner().epochs
+    @Option(help: "Batches whose gradients make one step.")
+    var accumulate = 1
     @Option(help: "Share of the training rows whose loss is watched; 0 for none.")
     var validation = NetworkLearner().validation
     @Option(help: "Stop after so many epochs without a lower validation loss, and keep the best; 0 for never.")
@@ -70,6 +72,7 @@ struct NetworkFlags: ParsableArguments {
         learner.optimizer = optimizer
         learner.learningRate = learningRate
         learner.epochs = epochs
+        learner.accumulate = accumulate
         learner.validation = validation
         learner.patience = patience
         learner.schedule = schedule

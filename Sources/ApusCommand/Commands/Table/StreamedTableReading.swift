@@ -4,13 +4,19 @@ import Learners
 import Tables
 
 /// A file that is larger than the memory for it, read in parts again and again.
-struct StreamedTableReading {
-    let data: TableFlags
-    let roles: TableRoles
-    let columns: [String]?
-    let limitBytes: Int
-    let global: GlobalOptions
-    let progress: ProgressDisplay
+final class StreamedTableReading {
+    private let roles: TableRoles
+    private let columns: [String]?
+    private let limitBytes: Int
+    private let parts: TableParts
+
+    init(
+        data: TableFlags, roles: TableRoles, columns: [String]?, limitBytes: Int, global: GlobalOptions,
+        progress: ProgressDisplay
+    ) throws {
+        (self.roles, self.columns, self.limitBytes) = (roles, columns, limitBytes)
+        parts = try TableParts(data.data, options: try data.options(global), progress: progress.handler)
+    }
 
     /// The memory that the file would exceed, or nil when it can be read as a whole. A table is taken for four times
     /// as large as its text, and the text of a compressed file for five times as large as the file. Streams and arrays are never divided.
@@ -32,9 +38,7 @@ struct StreamedTableReading {
     /// Hands over the table in parts.
     func read(_ body: (Table) throws -> Void) throws {
         let text = min(max(limitBytes / 32, 1 << 20), 64 << 20)
-        _ = try TableReader.forEachPart(
-            of: data.data, options: try data.options(global), bytes: text, progress: progress.handler
-        ) { part in
+        try parts.forEach(bytes: text) { part in
             try Interruption.check()
             try body(try columns.map { try roles.selecting($0, of: part) } ?? part)
         }

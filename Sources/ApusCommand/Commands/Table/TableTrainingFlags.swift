@@ -81,7 +81,7 @@ struct TableTrainingFlags: ParsableArguments {
         let result: TableTrainingResult
         let loaded: Double
         if learner is any NetworkConfiguration, let limit = StreamedTableReading.limit(of: data.data, global) {
-            let reading = StreamedTableReading(
+            let reading = try StreamedTableReading(
                 data: data, roles: target.roles, columns: columns, limitBytes: limit, global: global, progress: progress
             )
             global.remark(

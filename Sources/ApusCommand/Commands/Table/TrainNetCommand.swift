@@ -19,8 +19,6 @@ struct TrainNetCommand: NetworkTrainingCommand {
     var architecture: String?
     @Option(name: .customLong("batch-size"), help: "Rows of a step.")
     var batchSize = NetworkLearner().batchSize
-    @Option(help: "Batches whose gradients make one step.")
-    var accumulate = 1
     @OptionGroup var network: NetworkFlags
     @OptionGroup var columns: NetworkColumnFlags
     @OptionGroup var training: TableTrainingFlags
@@ -32,7 +30,6 @@ struct TrainNetCommand: NetworkTrainingCommand {
         learner.hidden = try NetworkFlags.units(hidden, "--hidden")
         if let architecture { learner.architecture = try ArchitectureFile.text(architecture) }
         learner.batchSize = batchSize
-        learner.accumulate = accumulate
         network.fill(&learner)
         return learner
     }

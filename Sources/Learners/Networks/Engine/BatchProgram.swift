@@ -10,6 +10,8 @@ final class BatchProgram {
     private let plan: Plan
     private let objective: NetworkObjective
     private let identifiers: [IdentifierBatch]
+    private let updates: [TableUpdate]
+    private let optimizer: OptimizerState?
     let output: LayerFlow
 
     /// - Parameters:
@@ -31,7 +33,10 @@ final class BatchProgram {
             stream: stream, parameters: parameters, batch: rows, training: optimizer != nil || backward,
             dropsOut: optimizer != nil, seed: seed,
             step: step)
-        if let optimizer { compiler.precision = optimizer.options.precision }
+        if let optimizer {
+            compiler.precision = optimizer.options.precision
+            compiler.accumulates = optimizer.options.accumulate > 1
+        }
         let gathered = try stream.allocate(rows: rows, columns: features.columns)
         // The data need no gradient.
         let input = LayerFlow(
@@ -44,6 +49,8 @@ final class BatchProgram {
         self.output = output
         self.head = head
         identifiers = compiler.identifiers
+        updates = compiler.updates
+        self.optimizer = optimizer
         plan = try stream.record { stream throws(ComputeError) in
             if features.columns > 0 { try stream.gather(features, rows: indices, into: gathered) }
             try compiler.runForward(stream)
@@ -70,6 +77,7 @@ final class BatchProgram {
         try stream.upload(Array(batch), to: indices)
         if let all = data.identifiers {
             for part in identifiers { try part.upload(batch, of: all, stream) }
+            for update in updates { try update.upload(stream) }
         }
         if let labels = head.labels { try stream.upload(batch.map { data.labels[Int($0)] }, to: labels) }
         if let targets = head.targets {
@@ -84,6 +92,7 @@ final class BatchProgram {
             try stream.upload(batch.map { all[Int($0)] }, to: weights)
         }
         try stream.replay(plan)
+        try optimizer?.accumulate(updates, stream)
     }
 }
 

@@ -47,10 +47,11 @@ extension LayerCompiler {
                     try stream.fill(inputGradient, with: 0)
                 }
             })
-        if let gradient = rows.gradient, let touched = batchIDs.touched {
+        if let gradient = rows.gradient {
             updates.append(
-                TableUpdate(
-                    table: table, touched: touched, gradient: gradient.columns(before..<gradient.columns)))
+                try TableUpdate(
+                    table: table, identifiers: batchIDs, gradient: gradient.columns(before..<gradient.columns),
+                    accumulates: accumulates, stream: stream))
         }
         return output
     }

@@ -37,6 +37,8 @@ final class LayerCompiler {
     var identifiers: [IdentifierBatch] = []
     /// Steps of tables, for after the backward pass.
     var updates: [TableUpdate] = []
+    /// Whether several batches make a step.
+    var accumulates = false
     /// How products of dense layers and convolutions take their operands.
     var precision = ProductPrecision.float32
     /// Layers whose products are of 8-bit integers.

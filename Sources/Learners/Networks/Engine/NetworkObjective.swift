@@ -12,11 +12,19 @@ public enum NetworkObjective: Codable, Sendable, Equatable {
     /// Outputs that are numbers; Huber's loss.
     case huber(delta: Float)
     /// Two vectors side by side: the second of a row is to be found by the first among those of the batch, by products
-    /// over a temperature; softmax cross-entropy. Targets are added to the scores of each row's second vector.
-    case retrieval(temperature: Float)
+    /// over a temperature. Targets are added to the scores of each row's second vector.
+    case retrieval(temperature: Float, loss: RetrievalLoss)
 
     /// Whether targets are labels.
     var hasLabels: Bool { self == .classes }
+}
+
+/// How far the right one of the vectors that are retrieved is to be from the others.
+public enum RetrievalLoss: String, Codable, Sendable, CaseIterable {
+    /// Softmax cross-entropy over all of them.
+    case softmax
+    /// Bayesian personalized ranking: above each of the others, by the mean over them.
+    case bpr
 }
 
 /// The loss at the end of a network, for one shape of batch.
@@ -78,22 +86,34 @@ final class LossHead {
         case .binary: function = .logistic
         case .squared: function = .squared
         case .huber(let delta): function = .huber(delta: delta)
-        case .retrieval(let temperature): return try retrieve(1 / temperature, stream)
+        case .retrieval(let temperature, let loss): return try retrieve(1 / temperature, loss, stream)
         }
         try stream.elementLoss(
-            function, output.value, targets: targets, weights: weights, scale: scale, gradient: gradient,
+            function, output.value, targets: targets!, weights: weights, scale: scale, gradient: gradient,
             losses: losses)
     }
 
     /// Scores of every row's first vector with every second one, their loss, and the gradients of both.
-    private func retrieve(_ factor: Float, _ stream: Compute.Stream) throws(ComputeError) {
+    private func retrieve(
+        _ factor: Float, _ loss: RetrievalLoss, _ stream: Compute.Stream
+    ) throws(ComputeError) {
         let (scores, rows, d) = (scores!, output.value.rows, output.value.columns / 2)
         let (first, second) = (output.value.columns(0..<d), output.value.columns(d..<2 * d))
         try stream.gemm(
             first, second, transposeB: true, alpha: factor, bias: targets!.window(rows: 1, columns: rows), into: scores)
-        try stream.softmaxCrossEntropy(
-            scores, labels: places!, weights: weights, smoothing: smoothing, scale: scale, gradient: scores,
-            losses: losses)
+        switch loss {
+        case .softmax:
+            try stream.softmaxCrossEntropy(
+                scores, labels: places!, weights: weights, smoothing: smoothing, scale: scale, gradient: scores,
+                losses: losses)
+        case .bpr where rows > 1:
+            try stream.rankingLoss(
+                scores, labels: places!, weights: weights, scale: scale, gradient: scores, losses: losses)
+        case .bpr:
+            // Alone in its batch, the last of an epoch, a row is above all others.
+            try stream.fill(scores, with: 0)
+            try stream.fill(losses, with: 0)
+        }
         try stream.gemm(scores, second, alpha: factor, into: gradient.columns(0..<d))
         try stream.gemm(scores, transposeA: true, first, alpha: factor, into: gradient.columns(d..<2 * d))
     }

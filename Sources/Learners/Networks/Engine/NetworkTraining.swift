@@ -84,9 +84,6 @@ public final class NetworkTrainer {
             throw ParameterError(
                 "batch-size", "layer \(layer.name) (batch-norm) needs batches of 2 rows or more; one has no deviation")
         }
-        if options.accumulate > 1, network.identifiers > 0 {
-            throw ParameterError("accumulate", "tables of vectors take a step for every batch; use larger batches")
-        }
     }
 
     /// The mean loss of all rows with the weights that the training starts from, without dropout, and its gradient.
@@ -131,11 +128,11 @@ public final class NetworkTrainer {
         saving: ((() throws -> NetworkCheckpoint) throws -> Void)? = nil, progress: ProgressHandler = { _ in .proceed }
     ) throws -> NetworkTrainingResult {
         guard !data.partRows.isEmpty else { throw DataError("there are no rows to train on") }
+        let data = try data.divided(for: stream.device, seed: options.seed)
         try validation?.validate(network, objective)
         let run = try NetworkTrainingRun(
             network: network, objective: objective, options: options, start: start, mask: mask,
-            data: data,
-            validation: validation, stream: stream)
+            data: data, validation: validation, stream: stream)
         if let checkpoint { try run.resume(checkpoint, architecture: architecture) }
         func makeCheckpoint() throws -> NetworkCheckpoint { try run.checkpoint(architecture: architecture) }
         var lastGood: NetworkCheckpoint?

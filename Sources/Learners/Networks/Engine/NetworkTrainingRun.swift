@@ -47,7 +47,12 @@ final class NetworkTrainingRun {
         } else {
             features = try stream.allocate(rows: data.partRows.max()!, columns: data.columns)
         }
-        validationFeatures = try validation.map { v throws(ComputeError) in try v.deviceFeatures(stream) }
+        validationFeatures = try validation.map { v throws(ComputeError) in
+            guard let most = stream.device.limits.rowsAtOnce(columns: v.features.columns), v.rows > most else {
+                return try v.deviceFeatures(stream)
+            }
+            return try stream.allocate(rows: most, columns: v.features.columns)
+        }
         let parameters = try DeviceParameters(start, training: true, stream: stream)
         let optimizer = try OptimizerState(parameters, options: options, mask: mask, stream: stream)
         self.optimizer = optimizer
@@ -156,7 +161,10 @@ final class NetworkTrainingRun {
                 try optimizer.prepareStep(rate: rate, stream)
             }
             try program.run(rows, of: part, stream)
-            if endsStep, let stepPlan { try stream.replay(stepPlan) }
+            if endsStep, let stepPlan {
+                try optimizer.stepAccumulatedTables(stream)
+                try stream.replay(stepPlan)
+            }
             position += 1
             // Between two steps, so that a stop leaves no gradient half gathered.
             if endsStep, position < batchesPerEpoch, position % 16 == 0 || monotonicSeconds() - clock.began > 1,
@@ -184,19 +192,26 @@ final class NetworkTrainingRun {
     /// The mean loss of data, without dropout.
     private func meanLoss(_ data: NetworkData, _ features: Matrix) throws -> Double {
         try stream.upload([0, 0] as [Float], to: total)
-        let size = min(data.rows, max(options.batchSize, 1024))
-        var row = 0
-        let all = (0..<Int32(data.rows)).map { $0 }
-        while row < data.rows {
-            let count = min(size, data.rows - row)
-            if validationPrograms[count] == nil {
-                validationPrograms[count] = try BatchProgram(
-                    network, objective: objective, rows: count, features: features, weighted: data.weights != nil,
-                    parameters: optimizer.parameters, optimizer: nil, smoothing: 0, seed: options.seed, step: step,
-                    total: total, stream: stream)
+        // Fewer of pictures, whose windows take memory.
+        let size = min(features.rows, max(options.batchSize, network.input.rows > 1 ? 128 : 1024))
+        for first in stride(from: 0, to: data.rows, by: features.rows) {
+            var part = data
+            // What the device does not hold as a whole comes in pieces.
+            if features.rows < data.rows {
+                part = data.selecting(rows: Array(first..<min(first + features.rows, data.rows)))
+                try stream.upload(part.features, to: features.rows(0..<part.rows))
             }
-            try validationPrograms[count]!.run(all[row..<row + count], of: data, stream)
-            row += count
+            let all = (0..<Int32(part.rows)).map { $0 }
+            for row in stride(from: 0, to: part.rows, by: size) {
+                let count = min(size, part.rows - row)
+                if validationPrograms[count] == nil {
+                    validationPrograms[count] = try BatchProgram(
+                        network, objective: objective, rows: count, features: features,
+                        weighted: data.weights != nil, parameters: optimizer.parameters, optimizer: nil, smoothing: 0,
+                        seed: options.seed, step: step, total: total, stream: stream)
+                }
+                try validationPrograms[count]!.run(all[row..<row + count], of: part, stream)
+            }
         }
         let sums = try stream.download(total, as: Float.self)
         return (Double(sums[0]) + Double(sums[1])) / data.totalWeight
@@ -204,6 +219,8 @@ final class NetworkTrainingRun {
 
     private func program(rows: Int) throws(ComputeError) -> BatchProgram {
         if let present = programs[rows] { return present }
+        // Every part may end with a batch of a size of its own, and a program takes the memory of all its values.
+        programs = programs.filter { $0.key == options.batchSize }
         let made = try BatchProgram(
             network, objective: objective, rows: rows, features: features, weighted: data.isWeighted,
             parameters: optimizer.parameters, optimizer: optimizer, smoothing: options.labelSmoothing,

@@ -11,6 +11,8 @@ final class OptimizerState {
     let second: Matrix?
     /// Gradients of several batches, when they make one step.
     let accumulated: Matrix?
+    /// The same of each layer with tables, from the first batch on.
+    private var accumulatedTables: [TableAccumulation] = []
     /// 1 × 4: what changes from step to step.
     let controls: Matrix
     private let norm: Matrix?
@@ -100,6 +102,23 @@ final class OptimizerState {
         try stream.combine(accumulated, parameters.gradients!, into: accumulated)
     }
 
+    /// Enqueues keeping the gradients of the tables of a batch, where several make a step.
+    func accumulate(_ updates: [TableUpdate], _ stream: Compute.Stream) throws(ComputeError) {
+        guard options.accumulate > 1 else { return }
+        if accumulatedTables.isEmpty {
+            let rows = options.accumulate * options.batchSize
+            for update in updates {
+                accumulatedTables.append(try TableAccumulation(like: update, rows: rows, stream: stream))
+            }
+        }
+        for (tables, update) in zip(accumulatedTables, updates) { try tables.add(update, stream) }
+    }
+
+    /// Enqueues the step of the tables that the gradients kept make.
+    func stepAccumulatedTables(_ stream: Compute.Stream) throws(ComputeError) {
+        for tables in accumulatedTables { try tables.step(options.tableMethod, controls: controls, stream) }
+    }
+
     /// Everything that a later step depends on, as values of the host.
     func snapshot(_ stream: Compute.Stream) throws(ComputeError) -> OptimizerSnapshot {
         var others: [HostMatrix] = []
@@ -119,6 +138,7 @@ final class OptimizerState {
             try stream.upload(saved.storage.array, to: matrix)
         }
         if let accumulated { try stream.fill(accumulated, with: 0) }
+        for tables in accumulatedTables { tables.clear() }
         steps = snapshot.steps
     }
 

@@ -12,12 +12,37 @@ public enum ImageTraining {
         _ learner: CNNLearner, on training: ImageSet, test: ImageSet? = nil, arguments: [String] = [],
         context: LearningContext
     ) throws -> (model: TableModel, evaluation: SupervisedEvaluation?) {
+        try train(
+            learner, on: training, labels: training.labels, streamed: nil, test: test, arguments: arguments,
+            context: context)
+    }
+
+    /// The same with pictures that memory does not hold. The mean and the deviation of the pixels come from a sample.
+    ///
+    /// - Parameters:
+    ///   - sample: pictures of the sample.
+    ///   - partBytes: bytes of pictures in memory at a time.
+    ///   - folder: where they are kept, divided at random, while the training lasts: 4 bytes a number.
+    public static func train(
+        _ learner: CNNLearner, streaming files: ImageFiles, sample: ImageSet, partBytes: Int, folder: String,
+        test: ImageSet? = nil, arguments: [String] = [], context: LearningContext
+    ) throws -> (model: TableModel, evaluation: SupervisedEvaluation?) {
+        try train(
+            learner, on: sample, labels: files.labels,
+            streamed: files.streamed(partBytes: partBytes, folder: folder), test: test, arguments: arguments,
+            context: context)
+    }
+
+    private static func train(
+        _ learner: CNNLearner, on training: ImageSet, labels all: [Int], streamed: StreamedRows?, test: ImageSet?,
+        arguments: [String], context: LearningContext
+    ) throws -> (model: TableModel, evaluation: SupervisedEvaluation?) {
         var learner = learner
         (learner.height, learner.width, learner.depth) = (
             training.shape.height, training.shape.width, training.shape.channels
         )
         try learner.validate()
-        let labels = (0...(training.labels.max() ?? 0)).map { String($0) }
+        let labels = (0...(all.max() ?? 0)).map { String($0) }
         let task = try SupervisedTask.classification(labels)
         if let test {
             guard test.shape == training.shape else {
@@ -28,7 +53,11 @@ public enum ImageTraining {
             }
         }
         let features = Features(training.pixels)
-        let set = TrainingSet(features: features, task: task, target: training.labels.map { Double($0) })
+        var set = TrainingSet(features: features, task: task, target: training.labels.map { Double($0) })
+        set.streamed = streamed
+        var priors = [Double](repeating: 0, count: labels.count)
+        for label in all { priors[label] += 1 / Double(all.count) }
+        if let label = priors.firstIndex(of: 0) { throw DataError("no picture shows the class \(label)") }
         let predictor = try learner.fit(set, context: context)
         // The recipe does nothing but name the columns.
         let few = features.selecting(rows: Array(0..<min(training.count, 2))).dense
@@ -38,14 +67,12 @@ public enum ImageTraining {
                     Column(name, .number((0..<few.rows).map { Double(few[$0, place]) }))
                 }, rowCount: few.rows))
         let pipeline = FittedPipeline(recipe: recipe, predictor: predictor, calibration: nil, task: task)
-        var priors = [Double](repeating: 0, count: labels.count)
-        for label in training.labels { priors[label] += 1 / Double(training.count) }
         var provenance = TableModelProvenance()
         provenance.createdAt = secondsSince1970()
         provenance.device = context.stream.device.identity.name
         provenance.threads = context.threads
         provenance.seed = learner.seed
-        (provenance.rows, provenance.trainedRows) = (training.count, training.count)
+        (provenance.rows, provenance.trainedRows) = (all.count, all.count)
         provenance.priors = priors
         provenance.arguments = arguments
         let evaluation = try test.map { test in

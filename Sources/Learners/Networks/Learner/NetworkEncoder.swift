@@ -87,12 +87,12 @@ extension NetworkConfiguration {
     func spill(
         _ streamed: StreamedRows, sample: TrainingSet, _ encoder: NetworkEncoder
     ) throws -> (parts: any NetworkDataParts, validation: NetworkData?, counts: IdentifierCounts?) {
-        let table = streamed.table
         let words = sample.features.columns.count + 2
-        let partRows = max(table.partBytes / 4 / words, batchSize)
-        let parts = max((table.rows + partRows - 1) / partRows, 1)
-        let writer = try SpillWriter(folder: table.folder, parts: parts, seed: seed)
-        let watched = sample.watched != nil ? 0 : min(validation, 0.5 * Double(partRows) / Double(max(table.rows, 1)))
+        let partRows = max(streamed.partBytes / 4 / words, batchSize)
+        let parts = max((streamed.rows + partRows - 1) / partRows, 1)
+        let writer = try SpillWriter(folder: streamed.folder, parts: parts, seed: seed)
+        let watched =
+            sample.watched != nil ? 0 : min(validation, 0.5 * Double(partRows) / Double(max(streamed.rows, 1)))
         let balance = sample.weights.map { NetworkEncoder.balance($0, Array($0.indices)) }
         let draw = Philox(seed: seed, stream: NetworkRandom.split)
         var number: UInt64 = 0

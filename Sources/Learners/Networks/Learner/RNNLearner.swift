@@ -79,7 +79,6 @@ public struct RNNLearner: NetworkConfiguration {
         try require((1...10_000).contains(length), "length", "must be from 1 to 10000, not \(length)")
         try require(minimumCount >= 1, "minimumCount", "must be 1 or more, not \(minimumCount)")
         try require(separator.count == 1, "separator", "must be one character, not `\(separator)`")
-        try require(accumulate == 1, "accumulate", "tables of vectors take a step for every batch; use larger batches")
         if !architecture.isEmpty { _ = try ArchitectureText.layers(architecture) }
     }
 

@@ -90,7 +90,6 @@ public struct WideDeepLearner: NetworkConfiguration {
             hashBuckets == 0 || (2...1 << 20).contains(hashBuckets), "hashBuckets",
             "must be 0 or from 2 to 1048576, not \(hashBuckets)")
         try require(minimumCount >= 1, "minimumCount", "must be 1 or more, not \(minimumCount)")
-        try require(accumulate == 1, "accumulate", "tables of vectors take a step for every batch; use larger batches")
         try require(
             crosses.isEmpty || architecture == .wideDeep, "crosses", "are for the linear part of wide-deep")
     }

@@ -111,13 +111,3 @@ public final class StreamedTable: @unchecked Sendable {
         }
     }
 }
-
-/// The rows of a ``StreamedTable`` through the recipe that was fitted to its sample.
-public struct StreamedRows: Sendable {
-    let table: StreamedTable
-    let recipe: FittedRecipe
-
-    func forEach(
-        _ body: (_ features: Features, _ target: [Double], _ weights: [Double]?) throws -> Void
-    ) throws { try table.forEachPart(recipe, body) }
-}

@@ -65,7 +65,7 @@ public struct TablePipeline: Sendable {
         if let watched = context.watched {
             training.watched = (try recipe.apply(watched.table), watched.target, watched.weights)
         }
-        training.streamed = context.streamed.map { StreamedRows(table: $0, recipe: recipe) }
+        training.streamed = context.streamed.map { StreamedRows($0, recipe) }
         let predictor = try fit(learner, training, context)
         return FittedPipeline(recipe: recipe, predictor: predictor, calibration: nil, task: data.task)
     }

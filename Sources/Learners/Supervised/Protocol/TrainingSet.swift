@@ -63,7 +63,8 @@ public struct TrainingSet: Sendable {
             }
             guard weights.contains(where: { $0 > 0 }) else { throw DataError("all weights are 0") }
         }
-        if task.isClassification {
+        // Of a sample a rare class may be missing.
+        if task.isClassification, streamed == nil {
             for (label, weight) in zip(task.labels, classWeights) where weight <= 0 {
                 throw DataError("no row of the training part has the class `\(label)`")
             }
