@@ -161,7 +161,11 @@ APUS_NARROW(6)
 
 // Centres of a register tile: 12 by 32 points, or 6 or 2 by 16.
 #ifndef APUS_TILE_CENTERS
+#ifdef REGISTERS_512
 #define APUS_TILE_CENTERS 12
+#else
+#define APUS_TILE_CENTERS 6
+#endif
 #endif
 
 // Sum of the squared differences of two rows.

@@ -1,11 +1,11 @@
 // Dense products for CPU-class devices: output = activation(alpha * op(a) * op(b) + beta * output + bias).
 //
-// A work-item owns a register tile of 12 x 32 sums (24 vectors of 16 floats) and walks over packed panels; the
+// A work-item owns a register tile of TILE_ROWS x TILE_COLUMNS sums (vectors_cpu.cl) and walks over packed panels; the
 // work-group size is 1, and there is neither local memory nor a barrier, which a CPU would pay for and not use.
 //
 // Packed layout: the k dimension is cut into blocks of K_BLOCK. Within a block of length kl that starts at p0, panel q
-// of A holds kl columns of 12 rows, at p0 * 12 * panels + q * 12 * kl; panel q of B holds kl rows of 32 columns, at
-// p0 * 32 * panels + q * 32 * kl. Rows and columns past the edge are zero.
+// of A holds kl columns of R = TILE_ROWS rows, at p0 * R * panels + q * R * kl; panel q of B holds kl rows of
+// C = TILE_COLUMNS columns, at p0 * C * panels + q * C * kl. Rows and columns past the edge are zero.
 //
 // Launches: gemm_pack_a over (panels of A), gemm_pack_b over (panels of B), gemm_packed over (column groups, row
 // groups), all with work-groups of 1. gemm_rows does without the packing of A, gemm_small without any.
@@ -19,9 +19,6 @@
 #define K_SMALL 256
 #endif
 
-#define TILE_ROWS 12
-#define TILE_COLUMNS 32
-
 #define FLAG_BIAS 1
 #define ACTIVATION_RELU 1
 #define ACTIVATION_SIGMOID 2
@@ -29,8 +26,6 @@
 
 // Compiled once a kernel instead of once a place of use: a program compiles in a third of the time and runs as fast.
 #define SHARED __attribute__((noinline)) static
-
-#define FOR_TILE_ROWS(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11)
 
 // Sixteen columns of four rows: columns of four at a distance of TILE_ROWS.
 #define STORE_COLUMNS(four, c)                                                                                         \
@@ -49,7 +44,7 @@ static void pack_four_rows(__global const float *source, long row_step, __global
     STORE_COLUMNS(APUS_HIGH64(ab2, cd2), 3)
 }
 
-// Packs 12 rows of op(a), element (i, p) at i * row_step + p * column_step; one of the steps is 1.
+// Packs TILE_ROWS rows of op(a), element (i, p) at i * row_step + p * column_step; one of the steps is 1.
 __kernel void gemm_pack_a(
     __global const float *a, long a_offset, long row_step, long column_step, long m, long k, __global float *packed) {
     const long panel = get_global_id(0);
@@ -64,14 +59,17 @@ __kernel void gemm_pack_a(
         if (rows == TILE_ROWS && row_step == 1) {
             for (long p = 0; p < length; ++p) {
                 __global const float *from = block + p * column_step;
-                vstore8(vload8(0, from), 0, target + p * TILE_ROWS);
-                vstore4(vload4(2, from), 2, target + p * TILE_ROWS);
+                __global float *to = target + p * TILE_ROWS;
+                // The last four may overlap those before.
+                for (int i = 0; i < TILE_ROWS - 4; i += 4) vstore4(vload4(0, from + i), 0, to + i);
+                vstore4(vload4(0, from + TILE_ROWS - 4), 0, to + TILE_ROWS - 4);
             }
         } else if (rows == TILE_ROWS) {
             // Sixteen of a row at a time: rows at a distance of a power of two lose each other's lines from the cache.
             long p = 0;
             for (; p + 16 <= length; p += 16) {
-                for (int i = 0; i < TILE_ROWS; i += 4) {
+                for (int four = 0; four < TILE_ROWS; four += 4) {
+                    const int i = min(four, TILE_ROWS - 4);
                     pack_four_rows(block + i * row_step + p, row_step, target + p * TILE_ROWS + i);
                 }
             }
@@ -88,7 +86,7 @@ __kernel void gemm_pack_a(
     }
 }
 
-// Packs 32 columns of op(b), element (p, j) at p * row_step + j * column_step; one of the steps is 1.
+// Packs TILE_COLUMNS columns of op(b), element (p, j) at p * row_step + j * column_step; one of the steps is 1.
 __kernel void gemm_pack_b(
     __global const float *b, long b_offset, long row_step, long column_step, long n, long k, __global float *packed) {
     const long panel = get_global_id(0);
@@ -103,8 +101,8 @@ __kernel void gemm_pack_b(
         if (columns == TILE_COLUMNS && column_step == 1) {
             for (long p = 0; p < length; ++p) {
                 __global const float *from = block + p * row_step;
-                vstore16(vload16(0, from), 0, target + p * TILE_COLUMNS);
-                vstore16(vload16(1, from), 1, target + p * TILE_COLUMNS);
+                STORE_REGISTER(LOAD_REGISTER(0, from), 0, target + p * TILE_COLUMNS);
+                STORE_REGISTER(LOAD_REGISTER(1, from), 1, target + p * TILE_COLUMNS);
             }
         } else if (columns == TILE_COLUMNS) {
             for (long p = 0; p < length; ++p) {
@@ -122,36 +120,36 @@ __kernel void gemm_pack_b(
     }
 }
 
-static float16 activate(float16 x, int activation) {
-    if (activation == ACTIVATION_RELU) return select(x, (float16)(0.0f), x < 0.0f);
+static register_type activate(register_type x, int activation) {
+    if (activation == ACTIVATION_RELU) return select(x, (register_type)(0.0f), x < 0.0f);
     if (activation == ACTIVATION_SIGMOID) return 1.0f / (1.0f + exp(-x));
     if (activation == ACTIVATION_TANH) return tanh(x);
     return x;
 }
 
-// What is done with a finished tile row of 32 sums: scaling, the old output, bias and activation.
+// What is done with a finished row of a tile: scaling, the old output, bias and activation.
 SHARED void store_row(
-    float16 low, float16 high, __global float *output, long columns, float alpha, float beta,
+    register_type low, register_type high, __global float *output, long columns, float alpha, float beta,
     __global const float *bias, int last, int activation) {
     if (columns == TILE_COLUMNS) {
         low *= alpha;
         high *= alpha;
         if (beta != 0.0f) {
-            low += beta * vload16(0, output);
-            high += beta * vload16(1, output);
+            low += beta * LOAD_REGISTER(0, output);
+            high += beta * LOAD_REGISTER(1, output);
         }
         if (last) {
             if (bias) {
-                low += vload16(0, bias);
-                high += vload16(1, bias);
+                low += LOAD_REGISTER(0, bias);
+                high += LOAD_REGISTER(1, bias);
             }
             if (activation) {
                 low = activate(low, activation);
                 high = activate(high, activation);
             }
         }
-        vstore16(low, 0, output);
-        vstore16(high, 1, output);
+        STORE_REGISTER(low, 0, output);
+        STORE_REGISTER(high, 1, output);
         return;
     }
     float values[TILE_COLUMNS];
@@ -160,51 +158,51 @@ SHARED void store_row(
     low = low * alpha;
     high = high * alpha;
     if (beta != 0.0f) {
-        low += beta * vload16(0, values);
-        high += beta * vload16(1, values);
+        low += beta * LOAD_REGISTER(0, values);
+        high += beta * LOAD_REGISTER(1, values);
     }
     if (last) {
         if (bias) {
             for (int j = 0; j < columns; ++j) values[j] = bias[j];
-            low += vload16(0, values);
-            high += vload16(1, values);
+            low += LOAD_REGISTER(0, values);
+            high += LOAD_REGISTER(1, values);
         }
         if (activation) {
             low = activate(low, activation);
             high = activate(high, activation);
         }
     }
-    vstore16(low, 0, values);
-    vstore16(high, 1, values);
+    STORE_REGISTER(low, 0, values);
+    STORE_REGISTER(high, 1, values);
     for (int j = 0; j < columns; ++j) output[j] = values[j];
 }
 
-#define DECLARE_SUMS(i) float16 low##i = (float16)(0.0f), high##i = (float16)(0.0f);
-#define ADD_PACKED(i) low##i += b0 * pa[i]; high##i += b1 * pa[i];
 #define SET_ROW(i)                                                                        \
-    vstore16(alpha * low##i, 0, output + i * output_stride);                               \
-    vstore16(alpha * high##i, 1, output + i * output_stride);
+    STORE_REGISTER(alpha * low##i, 0, output + i * output_stride);                         \
+    STORE_REGISTER(alpha * high##i, 1, output + i * output_stride);
 #define UPDATE_ROW(i)                                                                      \
-    vstore16(alpha * low##i + beta * vload16(0, output + i * output_stride), 0, output + i * output_stride); \
-    vstore16(alpha * high##i + beta * vload16(1, output + i * output_stride), 1, output + i * output_stride);
-#define KEEP_ROW(i) vstore16(low##i, 2 * i, sums); vstore16(high##i, 2 * i + 1, sums);
+    STORE_REGISTER(                                                                        \
+        alpha * low##i + beta * LOAD_REGISTER(0, output + i * output_stride), 0, output + i * output_stride); \
+    STORE_REGISTER(                                                                        \
+        alpha * high##i + beta * LOAD_REGISTER(1, output + i * output_stride), 1, output + i * output_stride);
+#define KEEP_ROW(i) STORE_REGISTER(low##i, 2 * i, sums); STORE_REGISTER(high##i, 2 * i + 1, sums);
 
-// Whole tiles without bias and activation go straight from the registers; the rest is finished row by row.
+// Whole tiles without bias and activation go straight to memory; the rest is finished row by row.
 #define STORE_TILE                                                                         \
     if (rows >= TILE_ROWS && columns == TILE_COLUMNS && !(last && (bias || activation))) { \
         if (beta == 0.0f) {                                                                \
-            FOR_TILE_ROWS(SET_ROW)                                                         \
+            FOR_TILE_ROWS(SET_ROW)                                                     \
         } else {                                                                           \
-            FOR_TILE_ROWS(UPDATE_ROW)                                                      \
+            FOR_TILE_ROWS(UPDATE_ROW)                                                  \
         }                                                                                  \
         return;                                                                            \
     }                                                                                      \
-    float sums[TILE_ROWS * TILE_COLUMNS];                                                  \
-    FOR_TILE_ROWS(KEEP_ROW)                                                                \
-    for (int i = 0; i < TILE_ROWS && i < rows; ++i) {                                      \
+    float sums[TILE_ROWS * TILE_COLUMNS];                                          \
+    FOR_TILE_ROWS(KEEP_ROW)                                                            \
+    for (int i = 0; i < TILE_ROWS && i < rows; ++i) {                                  \
         store_row(                                                                         \
-            vload16(2 * i, sums), vload16(2 * i + 1, sums), output + i * output_stride, columns, alpha, beta, bias, \
-            last, activation);                                                             \
+            LOAD_REGISTER(2 * i, sums), LOAD_REGISTER(2 * i + 1, sums), output + i * output_stride, columns, alpha, \
+            beta, bias, last, activation);                                                 \
     }
 
 SHARED void tile_packed(
@@ -213,9 +211,9 @@ SHARED void tile_packed(
     int activation) {
     FOR_TILE_ROWS(DECLARE_SUMS)
     for (long p = 0; p < length; ++p) {
-        const float16 b0 = vload16(0, pb);
-        const float16 b1 = vload16(1, pb);
-        FOR_TILE_ROWS(ADD_PACKED)
+        const register_type b0 = LOAD_REGISTER(0, pb);
+        const register_type b1 = LOAD_REGISTER(1, pb);
+        FOR_TILE_ROWS(ADD_PRODUCTS)
         pa += TILE_ROWS;
         pb += TILE_COLUMNS;
     }
@@ -251,7 +249,6 @@ __kernel void gemm_packed(
     }
 }
 
-
 #define ADD_THREE(base, x, y, z)                                                           \
     low##x += b0 * base[p]; high##x += b1 * base[p];                                       \
     low##y += b0 * base[p + stride]; high##y += b1 * base[p + stride];                     \
@@ -262,6 +259,32 @@ __kernel void gemm_packed(
 #define FOR_FOUR_ROWS(DO) DO(0) DO(1) DO(2) DO(3)
 #define FOR_EIGHT_ROWS(DO) FOR_FOUR_ROWS(DO) DO(4) DO(5) DO(6) DO(7)
 
+// Adds up a register tile; ADD lists what is added to its rows.
+#define ADD_ALONG(ADD)                                                                     \
+    for (long p = 0; p < length; ++p) {                                                    \
+        const register_type b0 = LOAD_REGISTER(0, pb);                                     \
+        const register_type b1 = LOAD_REGISTER(1, pb);                                     \
+        ADD                                                                                \
+        pb += b_stride;                                                                    \
+    }
+
+#if TILE_ROWS == 12
+#define ROW_POINTERS(a_space)                                                              \
+    a_space const float *a3 = a0 + 3 * stride;                                             \
+    a_space const float *a6 = a0 + 6 * stride;                                             \
+    a_space const float *a9 = a0 + 9 * stride;
+#define ADD_ROWS ADD_THREE(a0, 0, 1, 2) ADD_THREE(a3, 3, 4, 5) ADD_THREE(a6, 6, 7, 8) ADD_THREE(a9, 9, 10, 11)
+#define ADD_UP_TO_EIGHT_ROWS                                                               \
+    else if (rows <= 8) {                                                                  \
+        FOR_EIGHT_ROWS(CLAMP_ROW)                                                          \
+        ADD_ALONG(FOR_EIGHT_ROWS(ADD_CLAMPED))                                             \
+    }
+#else
+#define ROW_POINTERS(a_space) a_space const float *a3 = a0 + 3 * stride;
+#define ADD_ROWS ADD_THREE(a0, 0, 1, 2) ADD_THREE(a3, 3, 4, 5)
+#define ADD_UP_TO_EIGHT_ROWS
+#endif
+
 // The same product with the rows of A read where they are; the panel of B may lie in private memory. A tile past the
 // edge reads its last row again instead of rows that are not there, and no more of them than to the next four.
 #define DEFINE_TILE_ROWS(name, a_space, space)                                             \
@@ -269,44 +292,16 @@ __kernel void gemm_packed(
         a_space const float *a0, long stride, space const float *pb, long b_stride, long length, \
         __global float *output, long output_stride, long rows, long columns, float alpha, float beta, \
         __global const float *bias, int last, int activation) {                            \
-        FOR_TILE_ROWS(DECLARE_SUMS)                                                        \
-        if (rows >= TILE_ROWS) {                                                           \
-            a_space const float *a3 = a0 + 3 * stride;                                    \
-            a_space const float *a6 = a0 + 6 * stride;                                    \
-            a_space const float *a9 = a0 + 9 * stride;                                    \
-            for (long p = 0; p < length; ++p) {                                            \
-                const float16 b0 = vload16(0, pb);                                         \
-                const float16 b1 = vload16(1, pb);                                         \
-                ADD_THREE(a0, 0, 1, 2)                                                     \
-                ADD_THREE(a3, 3, 4, 5)                                                     \
-                ADD_THREE(a6, 6, 7, 8)                                                     \
-                ADD_THREE(a9, 9, 10, 11)                                                   \
-                pb += b_stride;                                                            \
-            }                                                                              \
+        FOR_TILE_ROWS(DECLARE_SUMS)                                                    \
+        if (rows >= TILE_ROWS) {                                                       \
+            ROW_POINTERS(a_space)                                                          \
+            ADD_ALONG(ADD_ROWS)                                                            \
         } else if (rows <= 4) {                                                            \
             FOR_FOUR_ROWS(CLAMP_ROW)                                                       \
-            for (long p = 0; p < length; ++p) {                                            \
-                const float16 b0 = vload16(0, pb);                                         \
-                const float16 b1 = vload16(1, pb);                                         \
-                FOR_FOUR_ROWS(ADD_CLAMPED)                                                 \
-                pb += b_stride;                                                            \
-            }                                                                              \
-        } else if (rows <= 8) {                                                            \
-            FOR_EIGHT_ROWS(CLAMP_ROW)                                                      \
-            for (long p = 0; p < length; ++p) {                                            \
-                const float16 b0 = vload16(0, pb);                                         \
-                const float16 b1 = vload16(1, pb);                                         \
-                FOR_EIGHT_ROWS(ADD_CLAMPED)                                                \
-                pb += b_stride;                                                            \
-            }                                                                              \
-        } else {                                                                           \
-            FOR_TILE_ROWS(CLAMP_ROW)                                                       \
-            for (long p = 0; p < length; ++p) {                                            \
-                const float16 b0 = vload16(0, pb);                                         \
-                const float16 b1 = vload16(1, pb);                                         \
-                FOR_TILE_ROWS(ADD_CLAMPED)                                                 \
-                pb += b_stride;                                                            \
-            }                                                                              \
+            ADD_ALONG(FOR_FOUR_ROWS(ADD_CLAMPED))                                          \
+        } ADD_UP_TO_EIGHT_ROWS else {                                                      \
+            FOR_TILE_ROWS(CLAMP_ROW)                                                   \
+            ADD_ALONG(FOR_TILE_ROWS(ADD_CLAMPED))                                      \
         }                                                                                  \
         STORE_TILE                                                                         \
     }

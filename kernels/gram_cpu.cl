@@ -1,6 +1,6 @@
 // Gram matrices for CPU-class devices: output = transpose(input) * input.
 //
-// The d columns are cut into blocks of 96 = 8 tiles of 12 = 3 tiles of 32. A work-item takes one pair of blocks
+// The d columns are cut into blocks of 96, a multiple of both extents of a register tile. A work-item takes one pair of blocks
 // (I <= J) and one chunk of rows. It copies 64 rows at a time of its two blocks to private memory, where they are
 // contiguous and padded with zeros, adds the products up in float32 over RUN_ROWS rows at most, and then in double
 // precision. Chunks are fixed by the shape and added up in order by gram_total, which also mirrors the triangle.
@@ -9,15 +9,11 @@
 #pragma OPENCL EXTENSION cl_khr_fp64 : enable
 
 #define BLOCK 96
-#define TILE_ROWS 12
-#define TILE_COLUMNS 32
 #define STEP_ROWS 64
 #define RUN_STEPS 8
 
 // Compiled once a kernel instead of once a place of use.
 #define SHARED __attribute__((noinline)) static
-
-#define FOR_TILE_ROWS(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11)
 
 // Copies rows x (width <= BLOCK) elements to rows of BLOCK, zeros beyond the width.
 SHARED void load_block(__global const float *from, long stride, int rows, int width, float *to) {
@@ -36,18 +32,16 @@ SHARED void load_block(__global const float *from, long stride, int rows, int wi
     }
 }
 
-#define DECLARE_SUMS(i) float16 low##i = (float16)(0.0f), high##i = (float16)(0.0f);
-#define ADD_PRODUCTS(i) low##i += b0 * pa[i]; high##i += b1 * pa[i];
 // Each step sums up on its own first: the error grows with the steps, not with the rows.
-#define STORE_SUMS(i)                                                            \
-    vstore16(vload16(0, sums + i * BLOCK) + low##i, 0, sums + i * BLOCK);         \
-    vstore16(vload16(1, sums + i * BLOCK) + high##i, 1, sums + i * BLOCK);
+#define STORE_SUMS(i)                                                                      \
+    STORE_REGISTER(LOAD_REGISTER(0, sums + i * BLOCK) + low##i, 0, sums + i * BLOCK);      \
+    STORE_REGISTER(LOAD_REGISTER(1, sums + i * BLOCK) + high##i, 1, sums + i * BLOCK);
 
 SHARED void add_tile(const float *pa, const float *pb, int rows, float *sums) {
     FOR_TILE_ROWS(DECLARE_SUMS)
     for (int r = 0; r < rows; ++r) {
-        const float16 b0 = vload16(0, pb);
-        const float16 b1 = vload16(1, pb);
+        const register_type b0 = LOAD_REGISTER(0, pb);
+        const register_type b1 = LOAD_REGISTER(1, pb);
         FOR_TILE_ROWS(ADD_PRODUCTS)
         pa += BLOCK;
         pb += BLOCK;

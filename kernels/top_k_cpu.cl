@@ -1,7 +1,7 @@
 // The k best candidates of each query for CPU-class devices, fused with the product. Work-groups of 1.
 //
 // top_k_tiles works on panels packed by gemm_pack_a (queries) and gemm_pack_b (candidates, transposed) of gemm_cpu.cl:
-// a tile of 12 x 32 scores is made in registers and compared with each query's k-th best so far; only survivors are
+// a register tile of scores is made in registers and compared with each query's k-th best so far; only survivors are
 // looked at one by one. top_k_rows reads few queries against candidates where they are: packing would cost more than
 // it saves. Lists are heaps with the worst entry at the root, kept where the result goes, and sorted at the end.
 // Candidates may be cut into chunks, fixed by the shape, each with its own lists; top_k_merge joins them in order.
@@ -10,8 +10,6 @@
 #define K_BLOCK 1024
 #endif
 
-#define TILE_ROWS 12
-#define TILE_COLUMNS 32
 #define QUERIES_AT_ONCE 4
 
 #define FLAG_BIAS 1
@@ -23,8 +21,6 @@
 
 // Compiled once a kernel instead of once a place of use.
 #define SHARED __attribute__((noinline)) static
-
-#define FOR_TILE_ROWS(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11)
 
 static bool is_worse(float score, int index, float other_score, int other_index) {
     return score < other_score || (score == other_score && index > other_index);
@@ -76,11 +72,9 @@ SHARED bool is_listed(__global const int *column_indices, long first, long last,
     return false;
 }
 
-#define DECLARE_SUMS(i) float16 low##i = (float16)(0.0f), high##i = (float16)(0.0f);
-#define ADD_PRODUCTS(i) low##i += b0 * pa[i]; high##i += b1 * pa[i];
-#define STORE_SUMS(i) vstore16(low##i, 2 * i, tile); vstore16(high##i, 2 * i + 1, tile);
+#define STORE_SUMS(i) STORE_REGISTER(low##i, 2 * i, tile); STORE_REGISTER(high##i, 2 * i + 1, tile);
 
-// The 12 x 32 products of one panel of queries and one of candidates.
+// The products of one panel of queries and one of candidates.
 SHARED void score_tile(
     __global const float *queries, long query_panels, long query_panel, __global const float *candidates,
     long candidate_panels, long candidate_panel, long d, float *tile) {
@@ -91,8 +85,8 @@ SHARED void score_tile(
         __global const float *pb =
             candidates + p0 * TILE_COLUMNS * candidate_panels + candidate_panel * TILE_COLUMNS * length;
         for (long p = 0; p < length; ++p) {
-            const float16 b0 = vload16(0, pb);
-            const float16 b1 = vload16(1, pb);
+            const register_type b0 = LOAD_REGISTER(0, pb);
+            const register_type b1 = LOAD_REGISTER(1, pb);
             FOR_TILE_ROWS(ADD_PRODUCTS)
             pa += TILE_ROWS;
             pb += TILE_COLUMNS;
@@ -129,15 +123,15 @@ __kernel void top_k_tiles(
     for (long panel = first_panel; panel < last_panel; ++panel) {
         const long column = panel * TILE_COLUMNS;
         const int columns = (int)min(n - column, (long)TILE_COLUMNS);
-        float16 bias_low = (float16)(0.0f), bias_high = (float16)(0.0f);
+        register_type bias_low = (register_type)(0.0f), bias_high = (register_type)(0.0f);
         if (columns < TILE_COLUMNS || (flags & FLAG_BIAS)) {
             for (int j = 0; j < TILE_COLUMNS; ++j) {
                 // Columns past the edge can win no place.
                 lanes[j] = j >= columns ? -INFINITY
                     : flags & FLAG_BIAS ? bias[bias_offset + first_candidate + column + j] : 0.0f;
             }
-            bias_low = vload16(0, lanes);
-            bias_high = vload16(1, lanes);
+            bias_low = LOAD_REGISTER(0, lanes);
+            bias_high = LOAD_REGISTER(1, lanes);
         }
         for (long tile = first_tile; tile < last_tile; ++tile) {
             score_tile(queries, query_panels, tile, candidates, candidate_panels, panel, d, tile_scores);
@@ -145,13 +139,13 @@ __kernel void top_k_tiles(
             for (int i = 0; i < rows; ++i) {
                 const long q = tile * TILE_ROWS + i;
                 __global float *list_scores = scores + q * scores_stride;
-                const float16 low = vload16(2 * i, tile_scores) + bias_low;
-                const float16 high = vload16(2 * i + 1, tile_scores) + bias_high;
+                const register_type low = LOAD_REGISTER(2 * i, tile_scores) + bias_low;
+                const register_type high = LOAD_REGISTER(2 * i + 1, tile_scores) + bias_high;
                 // NaN compares false and stays out.
                 if (!any((low > list_scores[0]) | (high > list_scores[0]))) continue;
                 __global int *list_indices = indices + q * indices_stride;
-                vstore16(low, 0, lanes);
-                vstore16(high, 1, lanes);
+                STORE_REGISTER(low, 0, lanes);
+                STORE_REGISTER(high, 1, lanes);
                 for (int j = 0; j < TILE_COLUMNS; ++j) {
                     if (!(lanes[j] > list_scores[0])) continue;
                     const int index = (int)(first_candidate + column + j);

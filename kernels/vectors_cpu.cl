@@ -70,3 +70,25 @@ APUS_DEFINE_HALVES_OF(double)
 #define LOW_HALF(v) ((v).lo)
 #define HIGH_HALF(v) ((v).hi)
 #endif
+
+#ifdef __OPENCL_VERSION__
+// The register tile of a product: 12 rows of two vectors where there are 32 registers of 512 bits, and 6 rows of two
+// vectors where there are 16 of half the width. The host says which (REGISTERS_512), because panels are laid out for it.
+#ifdef REGISTERS_512
+#define TILE_ROWS 12
+#define TILE_COLUMNS 32
+#define FOR_TILE_ROWS(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11)
+#define LOAD_REGISTER(index, pointer) vload16(index, pointer)
+#define STORE_REGISTER(value, index, pointer) vstore16(value, index, pointer)
+typedef float16 register_type;
+#else
+#define TILE_ROWS 6
+#define TILE_COLUMNS 16
+#define FOR_TILE_ROWS(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5)
+#define LOAD_REGISTER(index, pointer) vload8(index, pointer)
+#define STORE_REGISTER(value, index, pointer) vstore8(value, index, pointer)
+typedef float8 register_type;
+#endif
+#define DECLARE_SUMS(i) register_type low##i = (register_type)(0.0f), high##i = (register_type)(0.0f);
+#define ADD_PRODUCTS(i) low##i += b0 * pa[i]; high##i += b1 * pa[i];
+#endif

@@ -169,3 +169,11 @@ const char *apus_kernel_source(const char *name, size_t *length) {
 const char *apus_kernel_name(size_t index) {
     return index < count ? table[index].name : NULL;
 }
+
+int apus_has_512_bit_registers(void) {
+#if defined(__x86_64__)
+    return __builtin_cpu_supports("avx512f") != 0;
+#else
+    return 0;
+#endif
+}

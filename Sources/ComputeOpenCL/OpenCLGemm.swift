@@ -1,10 +1,14 @@
+import CKernels
 import Compute
 
 /// Sizes that the kernels of gemm_cpu.cl and top_k_cpu.cl share with the host and that nothing tunes.
 enum GemmTunables {
+    /// Whether the register tile is that of 32 registers of 512 bits: see vectors_cpu.cl. Devices that run kernels for
+    /// CPUs are this processor.
+    static let hasWideRegisters = apus_has_512_bit_registers() != 0
     /// The register tile.
-    static let tileRows = 12
-    static let tileColumns = 32
+    static let tileRows = hasWideRegisters ? 12 : 6
+    static let tileColumns = hasWideRegisters ? 32 : 16
     /// Bytes of packed panels of one operand; larger operands are packed slab by slab.
     static let packedBytes = 96 << 20
     /// Products of fewer rows and of fewer operations than this need no packing: gemm_small.
@@ -111,7 +115,7 @@ extension Lowering {
             operation.b, transposed: operation.transposeB, from: column, columns: columns, k: operation.k, into: packed)
     }
 
-    /// Panels of 12 rows of a matrix, or of its transpose.
+    /// Panels of the register tile's rows of a matrix, or of its transpose.
     func packRows(
         _ a: Matrix, transposed: Bool, from row: Int, rows: Int, k: Int, into packed: OpenCLStorage
     ) throws(ComputeError) {
@@ -126,7 +130,7 @@ extension Lowering {
             ])
     }
 
-    /// Panels of 32 columns of a matrix, or of its transpose.
+    /// Panels of the register tile's columns of a matrix, or of its transpose.
     func packColumns(
         _ b: Matrix, transposed: Bool, from column: Int, columns: Int, k: Int, into packed: OpenCLStorage
     ) throws(ComputeError) {

@@ -49,6 +49,7 @@ final class OpenCLPrograms: Sendable {
         self.isCPUClass = kernelClass == .cpu
         self.options =
             "-cl-std=CL1.2 -D \(kernelClass == .cpu ? "APUS_CPU_CLASS" : "APUS_GPU_CLASS") "
+            + (kernelClass == .cpu && GemmTunables.hasWideRegisters ? "-D REGISTERS_512 " : "")
             // Kernels for GPUs run on a CPU only to be tested. PoCL 3.1 needs minutes to optimize the large ones.
             + (kernelClass == .gpu && deviceClass == .cpu ? "-cl-opt-disable" : "")
     }

@@ -26,7 +26,8 @@ import Testing
         #expect(tuning("Advanced Micro Devices, Inc.", "gfx90a", .gpu)[.rowGroup] == 64)
         #expect(tuning("Advanced Micro Devices, Inc.", "gfx1100", .gpu)[.rowGroup] == 32)
         #expect(tuning("Intel(R) Corporation", "Arc", .gpu)[.largeTile] == 64)
-        #expect(tuning("GenuineIntel", "pthread-skylake", .cpu) == KernelTuning())
+        #expect(tuning("GenuineIntel", "pthread-skylake-avx512", .cpu) == KernelTuning())
+        #expect(tuning("AuthenticAMD", "pthread-haswell-AMD EPYC", .cpu)[.gemmBlock] == 384)
         #expect(tuning("Unheard of", "x", .gpu) == KernelTuning())
     }
 

@@ -45,6 +45,11 @@ public enum KernelTuningTable {
             vendors: ["arm", "qualcomm", "imagination"], architectures: [], deviceClass: .gpu,
             changes: [.largeTile: 64, .largeWork: 4, .mediumTile: 32, .gpuGroups: 128],
             source: "untested: few registers, few units"),
+        // PoCL's names begin with the processor that it compiles for, the nearest that LLVM knows.
+        Entry(
+            vendors: [], architectures: ["pthread-haswell", "cpu-haswell", "cpu-znver1", "cpu-znver2", "cpu-znver3"],
+            deviceClass: .cpu, changes: [.gemmBlock: 384],
+            source: "measured on PoCL 3.1: Zen 3 with AVX2 (docs/PERFORMANCE.md)"),
         Entry(
             vendors: [], architectures: [], deviceClass: .cpu, changes: [:],
             source: "measured on PoCL 3.1: Zen 4 and Zen 5 with AVX-512 (docs/PERFORMANCE.md)"),
