@@ -24,6 +24,15 @@
 #endif
 #endif
 
+// Whether there are 32 registers of 512 bits: the tiles of 16 are then held in registers as a whole.
+#ifndef APUS_WIDE_REGISTERS
+#ifdef REGISTERS_512
+#define APUS_WIDE_REGISTERS 1
+#else
+#define APUS_WIDE_REGISTERS 0
+#endif
+#endif
+
 #define APUS_LIST4(M) M(0, 0) M(1, 1) M(2, 2) M(3, 3)
 #define APUS_LIST8(M) APUS_LIST4(M) M(4, 4) M(5, 5) M(6, 6) M(7, 7)
 #define APUS_LIST12(M) APUS_LIST8(M) M(8, 8) M(9, 9) M(a, 10) M(b, 11)
@@ -101,9 +110,21 @@
         APUS_LIST##COUNT(APUS_TILE_STORE)                                                                              \
     }
 APUS_TILE(4)
+#if APUS_WIDE_REGISTERS
 APUS_TILE(8)
 APUS_TILE(12)
 APUS_TILE(16)
+#else
+// Four columns are 8 of 16 registers of 256 bits, and all that are needed to keep the units busy; more would lie in memory.
+#define APUS_TILE_OF_FOURS(COUNT)                                                                                      \
+    APUS_FUNCTION void APUS_NAME(tile##COUNT)(__global const float *columns, __global const float *rows, long k,       \
+                                              __global float *tile, float sign) {                                      \
+        for (long c = 0; c < COUNT; c += 4) APUS_NAME(tile4)(columns + c, rows, k, tile + 16 * c, sign);               \
+    }
+APUS_TILE_OF_FOURS(8)
+APUS_TILE_OF_FOURS(12)
+APUS_TILE_OF_FOURS(16)
+#endif
 
 // The same for two slabs of rows at once: one broadcast serves two products, so that the loads keep up.
 #define APUS_PAIR_DECLARE(n, i) float16 c##n = (float16)(0.0f), d##n = c##n;
@@ -126,9 +147,22 @@ APUS_TILE(16)
         }                                                                                                              \
         APUS_LIST##COUNT(APUS_PAIR_STORE)                                                                              \
     }
+#if APUS_WIDE_REGISTERS
 APUS_PAIR(4)
 APUS_PAIR(8)
 APUS_PAIR(12)
+#else
+#define APUS_PAIR_OF_TILES(COUNT)                                                                                      \
+    APUS_FUNCTION void APUS_NAME(pair##COUNT)(__global const float *columns, __global const float *rows,               \
+                                              __global const float *rows2, long k, __global float *tile,               \
+                                              __global float *tile2, float sign) {                                     \
+        APUS_NAME(tile##COUNT)(columns, rows, k, tile, sign);                                                          \
+        APUS_NAME(tile##COUNT)(columns, rows2, k, tile2, sign);                                                        \
+    }
+APUS_PAIR_OF_TILES(4)
+APUS_PAIR_OF_TILES(8)
+APUS_PAIR_OF_TILES(12)
+#endif
 
 APUS_FUNCTION void APUS_NAME(pair16)(__global const float *columns, __global const float *rows,
                                      __global const float *rows2, long k, __global float *tile, __global float *tile2,
@@ -137,10 +171,26 @@ APUS_FUNCTION void APUS_NAME(pair16)(__global const float *columns, __global con
     APUS_NAME(pair8)(columns + 8, rows, rows2, k, tile + 128, tile2 + 128, sign);
 }
 
+// right += sign * sum over k of factor[k] * rows[k].
+APUS_FUNCTION void APUS_NAME(add_product)(__global const float *rows, __global const float *factor, long k, float sign,
+                                          __global float *right) {
+    float16 a = (float16)(0.0f), b = a, c = a, d = a;
+    long e = 0;
+    for (; e + 4 <= k; e += 4) {
+        a = APUS_FMA((float16)(factor[e]), vload16(e, rows), a);
+        b = APUS_FMA((float16)(factor[e + 1]), vload16(e + 1, rows), b);
+        c = APUS_FMA((float16)(factor[e + 2]), vload16(e + 2, rows), c);
+        d = APUS_FMA((float16)(factor[e + 3]), vload16(e + 3, rows), d);
+    }
+    for (; e < k; ++e) a = APUS_FMA((float16)(factor[e]), vload16(e, rows), a);
+    vstore16(APUS_FMA((float16)(sign), (a + b) + (c + d), vload16(0, right)), 0, right);
+}
+
 // pair8 that also adds sum over k of target[k] * rows[k] to the right-hand side of either slab.
 APUS_FUNCTION void APUS_NAME(pair8_right)(__global const float *columns, __global const float *rows,
                                           __global const float *rows2, long k, __global float *tile,
                                           __global float *tile2, __global const float *target, __global float *right) {
+#if APUS_WIDE_REGISTERS
     float sign = 1.0f;
     APUS_LIST8(APUS_PAIR_DECLARE)
     float16 b = vload16(0, right), b2 = vload16(1, right);
@@ -153,10 +203,32 @@ APUS_FUNCTION void APUS_NAME(pair8_right)(__global const float *columns, __globa
     APUS_LIST8(APUS_PAIR_STORE)
     vstore16(b, 0, right);
     vstore16(b2, 1, right);
+#else
+    APUS_NAME(pair8)(columns, rows, rows2, k, tile, tile2, 1.0f);
+    APUS_NAME(add_product)(rows, target, k, 1.0f, right);
+    APUS_NAME(add_product)(rows2, target, k, 1.0f, right + 16);
+#endif
 }
 
-// The same where the lanes 0 ... 7 of the first slab of rows are not wanted: above a diagonal, or leading. Half a vector is
+// The same where the lanes 0 ... 7 of the (first) slab of rows are not wanted: above a diagonal, or leading. Half a vector is
 // half the work where the processor takes 512 bits in two steps.
+#define APUS_LOWER_TILE_DECLARE(n, i) float8 c##n = (float8)(0.0f);
+#define APUS_LOWER_TILE_STEP(n, i) c##n = APUS_FMA((float8)(columns[i]), v, c##n);
+#define APUS_LOWER_TILE_STORE(n, i)                                                                                    \
+    vstore8(APUS_FMA(c##n, (float8)(sign), vload8(2 * i + 1, tile)), 2 * i + 1, tile);
+#define APUS_LOWER_TILE(COUNT)                                                                                         \
+    APUS_FUNCTION void APUS_NAME(lower_tile##COUNT)(__global const float *columns, __global const float *rows, long k, \
+                                                    __global float *tile, float sign) {                                \
+        APUS_LIST##COUNT(APUS_LOWER_TILE_DECLARE) for (long e = 0; e < k; ++e, columns += 16, rows += 16) {            \
+            float8 v = vload8(1, rows);                                                                                \
+            APUS_LIST##COUNT(APUS_LOWER_TILE_STEP)                                                                     \
+        }                                                                                                              \
+        APUS_LIST##COUNT(APUS_LOWER_TILE_STORE)                                                                        \
+    }
+APUS_LOWER_TILE(4)
+APUS_LOWER_TILE(8)
+
+#if APUS_WIDE_REGISTERS
 #define APUS_LOWER_DECLARE(n, i)                                                                                       \
     float8 c##n = (float8)(0.0f);                                                                                      \
     float16 d##n = (float16)(0.0f);
@@ -179,26 +251,22 @@ APUS_FUNCTION void APUS_NAME(pair8_right)(__global const float *columns, __globa
     }
 APUS_LOWER_PAIR(4)
 APUS_LOWER_PAIR(8)
-
-#define APUS_LOWER_TILE_DECLARE(n, i) float8 c##n = (float8)(0.0f);
-#define APUS_LOWER_TILE_STEP(n, i) c##n = APUS_FMA((float8)(columns[i]), v, c##n);
-#define APUS_LOWER_TILE_STORE(n, i)                                                                                    \
-    vstore8(APUS_FMA(c##n, (float8)(sign), vload8(2 * i + 1, tile)), 2 * i + 1, tile);
-#define APUS_LOWER_TILE(COUNT)                                                                                         \
-    APUS_FUNCTION void APUS_NAME(lower_tile##COUNT)(__global const float *columns, __global const float *rows, long k, \
-                                                    __global float *tile, float sign) {                                \
-        APUS_LIST##COUNT(APUS_LOWER_TILE_DECLARE) for (long e = 0; e < k; ++e, columns += 16, rows += 16) {            \
-            float8 v = vload8(1, rows);                                                                                \
-            APUS_LIST##COUNT(APUS_LOWER_TILE_STEP)                                                                     \
-        }                                                                                                              \
-        APUS_LIST##COUNT(APUS_LOWER_TILE_STORE)                                                                        \
+#else
+#define APUS_LOWER_PAIR_OF_TILES(COUNT)                                                                                \
+    APUS_FUNCTION void APUS_NAME(lower_pair##COUNT)(__global const float *columns, __global const float *rows,         \
+                                                    __global const float *rows2, long k, __global float *tile,         \
+                                                    __global float *tile2, float sign) {                               \
+        APUS_NAME(lower_tile##COUNT)(columns, rows, k, tile, sign);                                                    \
+        APUS_NAME(tile##COUNT)(columns, rows2, k, tile2, sign);                                                        \
     }
-APUS_LOWER_TILE(4)
-APUS_LOWER_TILE(8)
+APUS_LOWER_PAIR_OF_TILES(4)
+APUS_LOWER_PAIR_OF_TILES(8)
+#endif
 
 // A tile on the diagonal, of which nothing above is wanted: what is there afterwards is of no use.
 #define APUS_AFTER7(M) M(8, 8) M(9, 9) M(a, 10) M(b, 11) M(c, 12) M(d, 13) M(e, 14) M(f, 15)
 APUS_FUNCTION void APUS_NAME(diagonal_tile)(__global const float *rows, long k, __global float *tile, float sign) {
+#if APUS_WIDE_REGISTERS
     __global const float *columns = rows;
     APUS_LIST8(APUS_TILE_DECLARE)
     APUS_AFTER7(APUS_LOWER_TILE_DECLARE)
@@ -211,21 +279,10 @@ APUS_FUNCTION void APUS_NAME(diagonal_tile)(__global const float *rows, long k, 
     }
     APUS_LIST8(APUS_TILE_STORE)
     APUS_AFTER7(APUS_LOWER_TILE_STORE)
-}
-
-// right += sign * sum over k of factor[k] * rows[k].
-APUS_FUNCTION void APUS_NAME(add_product)(__global const float *rows, __global const float *factor, long k, float sign,
-                                          __global float *right) {
-    float16 a = (float16)(0.0f), b = a, c = a, d = a;
-    long e = 0;
-    for (; e + 4 <= k; e += 4) {
-        a = APUS_FMA((float16)(factor[e]), vload16(e, rows), a);
-        b = APUS_FMA((float16)(factor[e + 1]), vload16(e + 1, rows), b);
-        c = APUS_FMA((float16)(factor[e + 2]), vload16(e + 2, rows), c);
-        d = APUS_FMA((float16)(factor[e + 3]), vload16(e + 3, rows), d);
-    }
-    for (; e < k; ++e) a = APUS_FMA((float16)(factor[e]), vload16(e, rows), a);
-    vstore16(APUS_FMA((float16)(sign), (a + b) + (c + d), vload16(0, right)), 0, right);
+#else
+    APUS_NAME(tile8)(rows, rows, k, tile, sign);
+    APUS_NAME(lower_tile8)(rows + 8, rows, k, tile + 128, sign);
+#endif
 }
 
 // Floats of a packed triangle of so many slabs.

@@ -10,11 +10,14 @@
 
 #if defined(__x86_64__)
 #define APUS_NAME(name) apus_v4_##name
+#define APUS_WIDE_REGISTERS 1
 #pragma clang attribute push(__attribute__((target("arch=x86-64-v4"), min_vector_width(512))), apply_to = function)
 #include "NormalEquationsRows.h"
 #pragma clang attribute pop
 #undef APUS_NAME
+#undef APUS_WIDE_REGISTERS
 
+#define APUS_WIDE_REGISTERS 0
 #define APUS_NAME(name) apus_v3_##name
 #pragma clang attribute push(__attribute__((target("arch=x86-64-v3"))), apply_to = function)
 #include "NormalEquationsRows.h"
