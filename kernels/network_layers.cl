@@ -9,9 +9,26 @@
 
 // output = function(input); may work in place.
 NET_KERNEL(activation)(NET_MATRIX(const float, input), NET_MATRIX(float, output), long columns, int function, NET_RANGE) {
+    NET_LOCAL;
     NET_ROWS(i) {
         const __global float *from = NET_ROW(input, i);
         __global float *to = NET_ROW(output, i);
+        if (function == 6) {
+            const float top = NET_ROW_MAX(from, columns);
+            float sum = 0.0f;
+            {
+                NET_ANY_ORDER
+                NET_LANES(j, columns) {
+                    const float e = net_exp(from[j] - top);
+                    to[j] = e;
+                    sum += e;
+                }
+                sum = NET_SUM(sum);
+            }
+            const float inverse = 1.0f / sum;
+            NET_LANES(j, columns) to[j] *= inverse;
+            continue;
+        }
         switch (function) {
         case 1: NET_EACH(x < 0.0f ? 0.0f : x);
         case 2: NET_EACH(net_sigmoid(x));
@@ -31,14 +48,25 @@ NET_KERNEL(activation)(NET_MATRIX(const float, input), NET_MATRIX(float, output)
     }                                                     \
     break
 
-// input_gradient = output_gradient * function'; values are outputs for relu, sigmoid and tanh, inputs for gelu and silu.
+// input_gradient = output_gradient * function'; values are inputs for gelu and silu, outputs for the others.
 NET_KERNEL(activation_gradient)(
     NET_MATRIX(const float, values), NET_MATRIX(const float, output_gradient), NET_MATRIX(float, input_gradient),
     long columns, int function, NET_RANGE) {
+    NET_LOCAL;
     NET_ROWS(i) {
         const __global float *from = NET_ROW(values, i);
         const __global float *g = NET_ROW(output_gradient, i);
         __global float *to = NET_ROW(input_gradient, i);
+        if (function == 6) {
+            float mean = 0.0f;
+            {
+                NET_ANY_ORDER
+                NET_LANES(j, columns) mean += from[j] * g[j];
+                mean = NET_SUM(mean);
+            }
+            NET_LANES(j, columns) to[j] = from[j] * (g[j] - mean);
+            continue;
+        }
         switch (function) {
         case 1: NET_EACH(x > 0.0f ? 1.0f : 0.0f);
         case 2: NET_EACH(x * (1.0f - x));

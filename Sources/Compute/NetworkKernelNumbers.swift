@@ -10,6 +10,7 @@ extension ActivationFunction {
         case .tanh: 3
         case .gelu: 4
         case .silu: 5
+        case .softmax: 6
         }
     }
 }

@@ -67,7 +67,7 @@ public enum NetworkOperation: Sendable {
     }
 }
 
-/// Functions that a layer of a network applies to every element.
+/// Functions that a layer of a network applies to every element, or, the last, to every row.
 public enum ActivationFunction: String, Sendable, CaseIterable, Codable {
     /// x
     case identity
@@ -81,6 +81,8 @@ public enum ActivationFunction: String, Sendable, CaseIterable, Codable {
     case gelu
     /// x / (1 + e⁻ˣ)
     case silu
+    /// eˣ / Σ eˣ over the columns of a row
+    case softmax
 
     /// Whether the derivative is computed from the inputs; the other functions need only their outputs.
     public var needsInputs: Bool { self == .gelu || self == .silu }
@@ -93,7 +95,8 @@ public struct ApplyActivation: Sendable {
     public let output: Matrix
 }
 
-/// `inputGradient = outputGradient · function′`; may work in place.
+/// `inputGradient = outputGradient · function′`, for the softmax p `p · (outputGradient − Σ p · outputGradient)`; may work in
+/// place.
 public struct ActivationGradient: Sendable {
     public let function: ActivationFunction
     /// The inputs of functions that need them (``ActivationFunction/needsInputs``), of the others the outputs.

@@ -21,8 +21,16 @@ enum NetworkLayerCases {
                         try stream.activate(input.matrix, function, into: output.matrix)
                     }
                     let exact = function == .relu || function == .identity
-                    run.compare(output, values.map { Oracle.activate(Double($0), function).value }) { place in
-                        exact ? 0 : 16 * Tolerance.unit * (1 + abs(Double(values[place])))
+                    let table = OracleMatrix(rows: rows, columns: columns, values)
+                    let expected = Oracle.activate(table, function).elements
+                    run.compare(output, expected) { place in
+                        if function == .softmax {
+                            // The distance from the largest is rounded before eˣ, and what is below e⁻⁸⁷ is not 0.
+                            let distance = table.row(place / columns).max()! - table.elements[place]
+                            return (Tolerance.sum(columns) + 16 * Tolerance.unit) * expected[place] * (1 + distance)
+                                + 1e-37
+                        }
+                        return exact ? 0 : 16 * Tolerance.unit * (1 + abs(Double(values[place])))
                     }
                 }
             }
@@ -41,7 +49,8 @@ enum NetworkLayerCases {
                 ) { run throws(ComputeError) in
                     var values = arguments(run, rows * columns)
                     if !function.needsInputs {
-                        values = values.map { Float(Oracle.activate(Double($0), function).value) }
+                        values = Oracle.activate(OracleMatrix(rows: rows, columns: columns, values), function)
+                            .elements.map(Float.init)
                     }
                     let gradients = run.uniform(rows * columns, -2, 2)
                     let output = try run.output(
@@ -53,11 +62,18 @@ enum NetworkLayerCases {
                         try stream.activationGradient(
                             function, values: input.matrix, outputGradient: gradient.matrix, into: output.matrix)
                     }
-                    let expected = values.indices.map {
-                        Double(gradients[$0]) * Oracle.slope(Double(values[$0]), function)
-                    }
-                    run.compare(output, expected) { place in
-                        16 * Tolerance.unit * (1 + abs(Double(values[place]))) * abs(Double(gradients[place]))
+                    let (table, slopes) = (
+                        OracleMatrix(rows: rows, columns: columns, values),
+                        OracleMatrix(rows: rows, columns: columns, gradients)
+                    )
+                    run.compare(output, Oracle.activationGradient(table, slopes, function).elements) { place in
+                        if function == .softmax {
+                            let (own, others) = (table.row(place / columns), slopes.row(place / columns))
+                            let magnitude = zip(own, others).reduce(0) { $0 + $1.0 * abs($1.1) }
+                            return (Tolerance.sum(columns) + 16 * Tolerance.unit) * table.elements[place]
+                                * (abs(slopes.elements[place]) + magnitude) + 1e-37
+                        }
+                        return 16 * Tolerance.unit * (1 + abs(Double(values[place]))) * abs(Double(gradients[place]))
                     }
                 }
             }

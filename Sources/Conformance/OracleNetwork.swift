@@ -24,7 +24,44 @@ extension Oracle {
         case .silu:
             let value = 1 / (1 + exp(-x))
             return (x * value, value * (1 + x * (1 - value)))
+        case .softmax: preconditionFailure("a function of rows")
         }
+    }
+
+    /// A function of layers on every row.
+    public static func activate(_ table: OracleMatrix, _ function: ActivationFunction) -> OracleMatrix {
+        var result = table
+        for row in 0..<table.rows {
+            let places = row * table.columns..<(row + 1) * table.columns
+            if function == .softmax {
+                let top = table.elements[places].max() ?? 0
+                let powers = table.elements[places].map { exp($0 - top) }
+                let sum = powers.reduce(0, +)
+                for (place, power) in zip(places, powers) { result.elements[place] = power / sum }
+            } else {
+                for place in places { result.elements[place] = activate(table.elements[place], function).value }
+            }
+        }
+        return result
+    }
+
+    /// The gradient of the input from what ``ActivationGradient/values`` holds.
+    public static func activationGradient(
+        _ values: OracleMatrix, _ gradient: OracleMatrix, _ function: ActivationFunction
+    ) -> OracleMatrix {
+        var result = gradient
+        for row in 0..<values.rows {
+            let places = row * values.columns..<(row + 1) * values.columns
+            if function == .softmax {
+                let mean = places.reduce(0) { $0 + values.elements[$1] * gradient.elements[$1] }
+                for place in places {
+                    result.elements[place] = values.elements[place] * (gradient.elements[place] - mean)
+                }
+            } else {
+                for place in places { result.elements[place] *= slope(values.elements[place], function) }
+            }
+        }
+        return result
     }
 
     /// The derivative from what ``ActivationGradient/values`` holds.
@@ -34,6 +71,7 @@ extension Oracle {
         case .relu: value > 0 ? 1 : 0
         case .sigmoid: value * (1 - value)
         case .tanh: 1 - value * value
+        case .softmax: preconditionFailure("a function of rows")
         }
     }
 

@@ -5,18 +5,11 @@ extension OracleBackend {
     func run(_ operation: NetworkOperation) throws(ComputeError) {
         switch operation {
         case .activation(let x):
-            var values = try matrix(x.input)
-            for place in values.elements.indices {
-                values.elements[place] = Oracle.activate(values.elements[place], x.function).value
-            }
-            try store(values, to: x.output)
+            try store(Oracle.activate(try matrix(x.input), x.function), to: x.output)
         case .activationGradient(let x):
-            let values = try matrix(x.values)
-            var gradient = try matrix(x.outputGradient)
-            for place in gradient.elements.indices {
-                gradient.elements[place] *= Oracle.slope(values.elements[place], x.function)
-            }
-            try store(gradient, to: x.inputGradient)
+            try store(
+                Oracle.activationGradient(try matrix(x.values), try matrix(x.outputGradient), x.function),
+                to: x.inputGradient)
         case .linearCombination(let x):
             var a = try matrix(x.a)
             let b = x.beta == 0 ? a : try matrix(x.b)

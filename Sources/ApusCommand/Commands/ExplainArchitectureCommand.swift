@@ -21,7 +21,7 @@ struct ExplainArchitectureCommand: ParsableCommand {
     var outputs = 1
     @Option(help: "Units of the hidden layers, separated by commas.")
     var hidden = NumberList([64, 64])
-    @Option(help: "relu, gelu, silu, sigmoid or tanh.")
+    @Option(help: "relu, gelu, silu, sigmoid, tanh or softmax.")
     var activation = ActivationName.relu
     @Option(name: .customLong("batch-size"), help: "Rows of a training step, for the memory.")
     var batchSize = NetworkLearner().batchSize

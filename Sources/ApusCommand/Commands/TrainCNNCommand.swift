@@ -39,7 +39,7 @@ struct TrainCNNCommand: ParsableCommand {
     var dropout = CNNLearner().dropout
     @Option(help: "How the learning rate changes: constant, step or cosine.")
     var schedule = CNNLearner().schedule
-    @Option(help: "relu, gelu, silu, sigmoid or tanh.")
+    @Option(help: "relu, gelu, silu, sigmoid, tanh or softmax.")
     var activation = ActivationName.relu
     @Option(help: "sgd, adam, adamw or adagrad.")
     var optimizer = NetworkOptimizer.adam

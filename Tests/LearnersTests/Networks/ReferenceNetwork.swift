@@ -137,7 +137,7 @@ struct ReferenceNetwork {
                     return sum
                 }
             }
-        case .activation(let name): return x.map { $0.map { Self.activate($0, name) } }
+        case .activation(let name): return x.map { Self.activate($0, name) }
         case .dropout: return x
         case .layerNorm(let epsilon):
             let (gain, bias) = (weights["\(layer.name).weight"]!, weights["\(layer.name).bias"]!)
@@ -257,7 +257,15 @@ struct ReferenceNetwork {
         case .tanh: tanh(x)
         case .gelu: x * 0.5 * erfc(-x / 2.0.squareRoot())
         case .silu: x / (1 + exp(-x))
+        case .softmax: preconditionFailure("a function of rows")
         }
+    }
+
+    /// The same of a row.
+    static func activate(_ row: [Double], _ name: ActivationName) -> [Double] {
+        guard name == .softmax else { return row.map { activate($0, name) } }
+        let powers = row.map { exp($0 - row.max()!) }
+        return powers.map { $0 / powers.reduce(0, +) }
     }
 
     /// The gradient of the loss by central differences, for some elements of every parameter.

@@ -20,7 +20,7 @@ extension ReferenceNetwork {
             func norm(_ number: Int, _ x: Table) -> Table { layerNorm("\(name).norm\(number)", x) }
             func dense(_ x: Table) -> Table {
                 let inner = linear("\(name).linear1.weight", "\(name).linear1.bias", x)
-                let active = inner.map { $0.map { Self.activate($0, block.activation) } }
+                let active = inner.map { Self.activate($0, block.activation) }
                 return linear("\(name).linear2.weight", "\(name).linear2.bias", active)
             }
             func mixed(_ x: Table) -> Table { attention("\(name).self_attn.", x, block.heads, block.causal) }

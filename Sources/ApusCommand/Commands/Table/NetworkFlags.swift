@@ -6,7 +6,7 @@ import Tables
 
 /// What every training of a network on a table is asked.
 struct NetworkFlags: ParsableArguments {
-    @Option(help: "relu, gelu, silu, sigmoid or tanh.")
+    @Option(help: "relu, gelu, silu, sigmoid, tanh or softmax.")
     var activation = ActivationName.relu
     @Option(help: "Share of the units that each step leaves out.")
     var dropout: Float = 0

@@ -166,16 +166,17 @@ extension ActivationName {
         case .silu: .silu
         case .sigmoid: .sigmoid
         case .tanh: .tanh
+        case .softmax: .softmax
         }
     }
 
-    /// The activation of a product's epilogue; nil for functions whose gradient needs their inputs.
+    /// The activation of a product's epilogue; nil for functions whose gradient needs their inputs, or that are of rows.
     var fused: Activation? {
         switch self {
         case .relu: .relu
         case .sigmoid: .sigmoid
         case .tanh: .tanh
-        case .gelu, .silu: nil
+        case .gelu, .silu, .softmax: nil
         }
     }
 }

@@ -62,6 +62,8 @@ public indirect enum LayerSpecification: Codable, Sendable, Equatable {
 /// Functions of every element.
 public enum ActivationName: String, Codable, Sendable, CaseIterable {
     case relu, gelu, silu, sigmoid, tanh
+    /// Over the columns of a row.
+    case softmax
 }
 
 /// A table of vectors, and which identifiers of an example look their vectors up in it.

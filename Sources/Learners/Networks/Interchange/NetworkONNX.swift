@@ -122,6 +122,7 @@ struct NetworkONNX {
         case .tanh: node("Tanh", [value])
         case .gelu: node("Gelu", [value])
         case .silu: node("Mul", [value, node("Sigmoid", [value])])
+        case .softmax: node("Softmax", [value], [("axis", -1)])
         }
     }
 
