@@ -13,7 +13,8 @@ public struct IDXFile: Sendable {
     public init(path: String) throws {
         let reader = try IDXReader(path: path)
         shape = reader.shape
-        var elements = [UInt8](repeating: 0, count: shape.reduce(1, *))
+        guard reader.count <= 1 << 34 else { throw DataError("the header claims \(shape)", file: path) }
+        var elements = [UInt8](repeating: 0, count: reader.count)
         try elements.withUnsafeMutableBytes { try reader.fill($0) }
         self.elements = elements
     }
@@ -45,6 +46,8 @@ public struct IDXFile: Sendable {
 public final class IDXReader {
     /// Extents, the slowest first.
     public let shape: [Int]
+    /// Number of all elements.
+    public let count: Int
     private let path: String
     private let source: any ByteSource
     private var taken = 0
@@ -76,9 +79,14 @@ public final class IDXReader {
         let shape = stride(from: 0, to: extents.count, by: 4).map { start in
             extents[start..<start + 4].reduce(0) { $0 << 8 | Int($1) }
         }
-        let count = shape.reduce(1) { $0.multipliedReportingOverflow(by: $1).partialValue }
-        guard count >= 0, count <= 1 << 40 else { throw DataError("the header claims \(shape)", file: path) }
+        var count = 1
+        for extent in shape {
+            let (product, overflow) = count.multipliedReportingOverflow(by: extent)
+            guard !overflow, product <= 1 << 40 else { throw DataError("the header claims \(shape)", file: path) }
+            count = product
+        }
         self.path = path
+        self.count = count
         self.shape = shape
         self.source = source
     }
@@ -89,7 +97,7 @@ public final class IDXReader {
         taken += count
         guard count == buffer.count else {
             throw DataError(
-                "the file is cut short: \(taken) of \(shape.reduce(1, *)) elements are there", file: path)
+                "the file is cut short: \(taken) of \(self.count) elements are there", file: path)
         }
     }
 }

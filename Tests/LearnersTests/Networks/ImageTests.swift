@@ -65,6 +65,16 @@ import Testing
         #expect(abs(Double(hits) / Double(test.count) - accuracy) < 1e-9)
     }
 
+    /// Extents whose product no integer holds, and one that no memory does.
+    @Test(arguments: [[UInt8](repeating: 255, count: 12), [0, 0, 0, 1, 0, 1, 0, 0, 0, 0, 255, 255]])
+    func headersThatClaimTooMuchAreRefused(_ extents: [UInt8]) throws {
+        let folder = TemporaryFolder()
+        try writeBytes([0, 0, 8, 3] + extents + [1, 2, 3], to: folder.file("images"))
+        try writeBytes([0, 0, 8, 1, 0, 0, 0, 1, 0], to: folder.file("labels"))
+        #expect(throws: DataError.self) { try ImageSet(images: folder.file("images"), labels: folder.file("labels")) }
+        #expect(throws: DataError.self) { try IDXFile(path: folder.file("images")) }
+    }
+
     @Test("that memory does not hold are learned as well", arguments: TestDevices.names)
     func streamed(_ device: String) throws {
         let folder = TemporaryFolder()

@@ -24,13 +24,13 @@ public struct ImageFiles: Sendable {
     ///   - shape: of a picture, where the array does not tell; nil for a square of one channel.
     /// - Throws: ``SystemError``, or ``DataError`` for files that are damaged or don't fit each other.
     public init(images: String, labels: String, shape: (height: Int, width: Int, channels: Int)? = nil) throws {
-        let extents = try Self.extents(images)
-        let columns = extents.dropFirst().reduce(1, *)
-        let found = try Self.extents(labels)
-        guard found[0] == extents[0], found.dropFirst().reduce(1, *) == 1 else {
-            throw DataError(
-                "there are \(found[0]) × \(found.dropFirst().reduce(1, *)) labels for \(extents[0]) pictures",
-                file: labels)
+        let (extents, columns) = try Self.extents(images)
+        guard columns <= 1 << 28 else {
+            throw DataError("a picture of \(columns) numbers is larger than any network takes", file: images)
+        }
+        let (found, width) = try Self.extents(labels)
+        guard found[0] == extents[0], width == 1 else {
+            throw DataError("there are \(found[0]) × \(width) labels for \(extents[0]) pictures", file: labels)
         }
         var classes: [Int] = []
         try Self.forEachBlock(labels, rows: 1 << 16) { _, numbers in
@@ -104,11 +104,14 @@ public struct ImageFiles: Sendable {
         try Self.forEachBlock(images, rows: max((4 << 20) / (4 * columns), 1), body)
     }
 
-    private static func extents(_ path: String) throws -> [Int] {
-        let shape =
-            try IDXFile.isOne(path)
-            ? try IDXReader(path: path).shape : try NumPyFile(path: path, flattening: true).shape
-        return shape
+    /// The extents of an array, and the numbers of one of its rows.
+    private static func extents(_ path: String) throws -> ([Int], columns: Int) {
+        if try IDXFile.isOne(path) {
+            let file = try IDXReader(path: path)
+            return (file.shape, columns: file.shape[0] > 0 ? file.count / file.shape[0] : 0)
+        }
+        let file = try NumPyFile(path: path, flattening: true)
+        return (file.shape, columns: file.columns)
     }
 
     private static func forEachBlock(
@@ -118,8 +121,7 @@ public struct ImageFiles: Sendable {
         let idx = isIDX ? try IDXReader(path: path) : nil
         let array = isIDX ? nil : try NumPyFile(path: path, flattening: true)
         if let array, !array.isRowMajor { return try body(0, array.matrix()) }
-        let shape = idx?.shape ?? array!.shape
-        let columns = shape.dropFirst().reduce(1, *)
+        let (shape, columns) = try extents(path)
         var bytes = [UInt8](repeating: 0, count: isIDX ? rows * columns : 0)
         for first in stride(from: 0, to: shape[0], by: rows) {
             let count = min(rows, shape[0] - first)
