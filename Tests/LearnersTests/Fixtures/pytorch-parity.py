@@ -28,6 +28,7 @@ nets = {
         "squared",
     ),
     "sigmoid": (nn.Sequential(nn.Linear(8, 10), nn.Sigmoid(), nn.Linear(10, 6), nn.Tanh(), nn.Linear(6, 1)), "huber"),
+    "softmax": (nn.Sequential(nn.Linear(8, 10), nn.Softmax(dim=1), nn.Linear(10, 2)), "squared"),
 }
 optimizers = {
     "sgd": (200, lambda p: torch.optim.SGD(p, lr=0.02, momentum=0.9)),

@@ -35,6 +35,10 @@ import Testing
                 .activation(function: .tanh), .dense(units: 1, bias: true),
             ]
         ),
+        (
+            "softmax", .squared,
+            [.dense(units: 10, bias: true), .activation(function: .softmax), .dense(units: 2, bias: true)]
+        ),
     ]
 
     @Test("losses agree to 1e-4", arguments: TestDevices.names, NetworkOptimizer.allCases)
