@@ -177,7 +177,7 @@ SHARED void store_row(
     for (int j = 0; j < columns; ++j) output[j] = values[j];
 }
 
-#define SET_ROW(i)                                                                        \
+#define SET_ROW(i)                                                                         \
     STORE_REGISTER(alpha * low##i, 0, output + i * output_stride);                         \
     STORE_REGISTER(alpha * high##i, 1, output + i * output_stride);
 #define UPDATE_ROW(i)                                                                      \
@@ -191,15 +191,15 @@ SHARED void store_row(
 #define STORE_TILE                                                                         \
     if (rows >= TILE_ROWS && columns == TILE_COLUMNS && !(last && (bias || activation))) { \
         if (beta == 0.0f) {                                                                \
-            FOR_TILE_ROWS(SET_ROW)                                                     \
+            FOR_TILE_ROWS(SET_ROW)                                                         \
         } else {                                                                           \
-            FOR_TILE_ROWS(UPDATE_ROW)                                                  \
+            FOR_TILE_ROWS(UPDATE_ROW)                                                      \
         }                                                                                  \
         return;                                                                            \
     }                                                                                      \
-    float sums[TILE_ROWS * TILE_COLUMNS];                                          \
-    FOR_TILE_ROWS(KEEP_ROW)                                                            \
-    for (int i = 0; i < TILE_ROWS && i < rows; ++i) {                                  \
+    float sums[TILE_ROWS * TILE_COLUMNS];                                                  \
+    FOR_TILE_ROWS(KEEP_ROW)                                                                \
+    for (int i = 0; i < TILE_ROWS && i < rows; ++i) {                                      \
         store_row(                                                                         \
             LOAD_REGISTER(2 * i, sums), LOAD_REGISTER(2 * i + 1, sums), output + i * output_stride, columns, alpha, \
             beta, bias, last, activation);                                                 \
@@ -292,16 +292,16 @@ __kernel void gemm_packed(
         a_space const float *a0, long stride, space const float *pb, long b_stride, long length, \
         __global float *output, long output_stride, long rows, long columns, float alpha, float beta, \
         __global const float *bias, int last, int activation) {                            \
-        FOR_TILE_ROWS(DECLARE_SUMS)                                                    \
-        if (rows >= TILE_ROWS) {                                                       \
+        FOR_TILE_ROWS(DECLARE_SUMS)                                                        \
+        if (rows >= TILE_ROWS) {                                                           \
             ROW_POINTERS(a_space)                                                          \
             ADD_ALONG(ADD_ROWS)                                                            \
         } else if (rows <= 4) {                                                            \
             FOR_FOUR_ROWS(CLAMP_ROW)                                                       \
             ADD_ALONG(FOR_FOUR_ROWS(ADD_CLAMPED))                                          \
         } ADD_UP_TO_EIGHT_ROWS else {                                                      \
-            FOR_TILE_ROWS(CLAMP_ROW)                                                   \
-            ADD_ALONG(FOR_TILE_ROWS(ADD_CLAMPED))                                      \
+            FOR_TILE_ROWS(CLAMP_ROW)                                                       \
+            ADD_ALONG(FOR_TILE_ROWS(ADD_CLAMPED))                                          \
         }                                                                                  \
         STORE_TILE                                                                         \
     }

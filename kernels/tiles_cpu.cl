@@ -152,16 +152,16 @@ APUS_PAIR(4)
 APUS_PAIR(8)
 APUS_PAIR(12)
 #else
-#define APUS_PAIR_OF_TILES(COUNT)                                                                                      \
-    APUS_FUNCTION void APUS_NAME(pair##COUNT)(__global const float *columns, __global const float *rows,               \
-                                              __global const float *rows2, long k, __global float *tile,               \
-                                              __global float *tile2, float sign) {                                     \
-        APUS_NAME(tile##COUNT)(columns, rows, k, tile, sign);                                                          \
+#define APUS_PAIR_OF_TILES(prefix, COUNT)                                                                              \
+    APUS_FUNCTION void APUS_NAME(prefix##pair##COUNT)(__global const float *columns, __global const float *rows,       \
+                                                      __global const float *rows2, long k, __global float *tile,       \
+                                                      __global float *tile2, float sign) {                             \
+        APUS_NAME(prefix##tile##COUNT)(columns, rows, k, tile, sign);                                                  \
         APUS_NAME(tile##COUNT)(columns, rows2, k, tile2, sign);                                                        \
     }
-APUS_PAIR_OF_TILES(4)
-APUS_PAIR_OF_TILES(8)
-APUS_PAIR_OF_TILES(12)
+APUS_PAIR_OF_TILES(, 4)
+APUS_PAIR_OF_TILES(, 8)
+APUS_PAIR_OF_TILES(, 12)
 #endif
 
 APUS_FUNCTION void APUS_NAME(pair16)(__global const float *columns, __global const float *rows,
@@ -252,15 +252,8 @@ APUS_LOWER_TILE(8)
 APUS_LOWER_PAIR(4)
 APUS_LOWER_PAIR(8)
 #else
-#define APUS_LOWER_PAIR_OF_TILES(COUNT)                                                                                \
-    APUS_FUNCTION void APUS_NAME(lower_pair##COUNT)(__global const float *columns, __global const float *rows,         \
-                                                    __global const float *rows2, long k, __global float *tile,         \
-                                                    __global float *tile2, float sign) {                               \
-        APUS_NAME(lower_tile##COUNT)(columns, rows, k, tile, sign);                                                    \
-        APUS_NAME(tile##COUNT)(columns, rows2, k, tile2, sign);                                                        \
-    }
-APUS_LOWER_PAIR_OF_TILES(4)
-APUS_LOWER_PAIR_OF_TILES(8)
+APUS_PAIR_OF_TILES(lower_, 4)
+APUS_PAIR_OF_TILES(lower_, 8)
 #endif
 
 // A tile on the diagonal, of which nothing above is wanted: what is there afterwards is of no use.

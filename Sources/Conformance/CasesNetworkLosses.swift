@@ -17,40 +17,33 @@ enum NetworkLossCases {
                 // Rows far from 0 must not overflow.
                 for place in values.indices where (place / columns) % 4 == 1 { values[place] += 500 }
                 for place in values.indices where (place / columns) % 4 == 2 { values[place] *= 40 }
-                var labels = run.integers(rows, 0...columns - 1).map(Int32.init)
-                for row in stride(from: 3, to: rows, by: 7) { labels[row] = row % 2 == 0 ? -1 : Int32(columns) }
-                let weights = weighted ? run.uniform(rows, 0, 3) : [Float](repeating: 1, count: rows)
+                let x = try LabelledRows(
+                    run, values, rows: rows, columns: columns, layout, inPlace: inPlace, weighted: weighted)
                 let scale: Float = 0.25
-                let gradient = try run.output(
-                    rows: rows, columns: columns, layout, initial: inPlace ? values : nil, "gradient")
-                let logits = inPlace ? gradient : try run.input(values, rows: rows, columns: columns, layout)
-                let l = try run.input(labels, .padded)
-                let w = weighted ? try run.vector(weights, .padded) : nil
-                let losses = try run.output(rows: 1, columns: rows, .padded, "losses")
-                run.work = Double(10 * rows * columns)
                 try run.perform { stream throws(ComputeError) in
                     try stream.softmaxCrossEntropy(
-                        logits.matrix, labels: l.matrix, weights: w?.matrix, smoothing: smoothing, scale: scale,
-                        gradient: gradient.matrix, losses: losses.matrix)
+                        x.scores.matrix, labels: x.labels.matrix, weights: x.weights?.matrix, smoothing: smoothing,
+                        scale: scale, gradient: x.gradient.matrix, losses: x.losses.matrix)
                 }
                 let table = OracleMatrix(rows: rows, columns: columns, values)
                 let results = (0..<rows).map {
                     Oracle.softmaxCrossEntropy(
-                        Array(table.row($0)), label: Int(labels[$0]), weight: Double(weights[$0]),
+                        Array(table.row($0)), label: Int(x.hostLabels[$0]), weight: Double(x.hostWeights[$0]),
                         smoothing: Double(smoothing), scale: Double(scale))
                 }
                 let error = Tolerance.sum(columns) + 16 * Tolerance.unit
-                run.compare(losses, results.map(\.loss)) { row in
+                run.compare(x.losses, results.map(\.loss)) { row in
                     let range = table.row(row).max()! - table.row(row).min()!
-                    return error * Double(weights[row]) * (1 + range)
+                    return error * Double(x.hostWeights[row]) * (1 + range)
                 }
-                run.compare(gradient, results.flatMap(\.gradient)) { place in
+                run.compare(x.gradient, results.flatMap(\.gradient)) { place in
                     let row = place / columns
                     let distance = table.row(row).max()! - table.elements[place]
                     let p = results[row].probabilities[place % columns]
-                    return Double(weights[row] * scale)
+                    return Double(x.hostWeights[row] * scale)
                         * (error * (p * (1 + distance) + 0x1p-100)
-                            + 4 * Tolerance.unit * (Int(labels[row]) == place % columns ? 1 : Double(smoothing)) + 1e-37)
+                            + 4 * Tolerance.unit * (Int(x.hostLabels[row]) == place % columns ? 1 : Double(smoothing))
+                            + 1e-37)
                 }
             }
         }
@@ -66,38 +59,30 @@ enum NetworkLossCases {
             return ConformanceCase(.rankingLoss, detail) { run throws(ComputeError) in
                 var values = run.uniform(rows * columns, -4, 4)
                 for place in stride(from: 2, to: values.count, by: 11) { values[place] *= 30 }
-                var labels = run.integers(rows, 0...columns - 1).map(Int32.init)
-                for row in stride(from: 3, to: rows, by: 7) { labels[row] = row % 2 == 0 ? -1 : Int32(columns) }
-                let weights = weighted ? run.uniform(rows, 0, 3) : [Float](repeating: 1, count: rows)
+                let x = try LabelledRows(
+                    run, values, rows: rows, columns: columns, layout, inPlace: inPlace, weighted: weighted)
                 let scale: Float = 0.25
-                let gradient = try run.output(
-                    rows: rows, columns: columns, layout, initial: inPlace ? values : nil, "gradient")
-                let scores = inPlace ? gradient : try run.input(values, rows: rows, columns: columns, layout)
-                let l = try run.input(labels, .padded)
-                let w = weighted ? try run.vector(weights, .padded) : nil
-                let losses = try run.output(rows: 1, columns: rows, .padded, "losses")
-                run.work = Double(10 * rows * columns)
                 try run.perform { stream throws(ComputeError) in
                     try stream.rankingLoss(
-                        scores.matrix, labels: l.matrix, weights: w?.matrix, scale: scale, gradient: gradient.matrix,
-                        losses: losses.matrix)
+                        x.scores.matrix, labels: x.labels.matrix, weights: x.weights?.matrix, scale: scale,
+                        gradient: x.gradient.matrix, losses: x.losses.matrix)
                 }
                 let table = OracleMatrix(rows: rows, columns: columns, values)
                 let results = (0..<rows).map {
                     Oracle.rankingLoss(
-                        Array(table.row($0)), label: Int(labels[$0]), weight: Double(weights[$0]),
+                        Array(table.row($0)), label: Int(x.hostLabels[$0]), weight: Double(x.hostWeights[$0]),
                         scale: Double(scale))
                 }
                 let error = Tolerance.sum(columns) + 16 * Tolerance.unit
-                run.compare(losses, results.map(\.loss)) { row in
+                run.compare(x.losses, results.map(\.loss)) { row in
                     // Every term is off by its own rounding, and by that of the difference.
-                    error * (abs(results[row].loss) + Double(weights[row]))
+                    error * (abs(results[row].loss) + Double(x.hostWeights[row]))
                 }
-                run.compare(gradient, results.flatMap(\.gradient)) { place in
+                run.compare(x.gradient, results.flatMap(\.gradient)) { place in
                     let row = place / columns
                     let own = abs(results[row].gradient[place % columns])
-                    let factor = Double(weights[row] * scale) / Double(columns - 1)
-                    let terms = Int(labels[row]) == place % columns ? Double(columns - 1) : 1
+                    let factor = Double(x.hostWeights[row] * scale) / Double(columns - 1)
+                    let terms = Int(x.hostLabels[row]) == place % columns ? Double(columns - 1) : 1
                     return (16 * Tolerance.unit * terms * factor) + error * own
                 }
             }
@@ -195,5 +180,31 @@ enum NetworkLossCases {
                 run.judge(parts[0] + parts[1], 16_777_249.25, 0) { "the total" }
             })
         return cases
+    }
+}
+
+/// Rows of scores with labels, some of which are none or past the end, and weights: what two losses are judged on.
+private struct LabelledRows {
+    let scores: Operand
+    let gradient: Operand
+    let labels: Operand
+    let weights: Operand?
+    let losses: Operand
+    let hostLabels: [Int32]
+    let hostWeights: [Float]
+
+    init(
+        _ run: CaseRun, _ values: [Float], rows: Int, columns: Int, _ layout: Layout, inPlace: Bool, weighted: Bool
+    ) throws(ComputeError) {
+        var labels = run.integers(rows, 0...columns - 1).map(Int32.init)
+        for row in stride(from: 3, to: rows, by: 7) { labels[row] = row % 2 == 0 ? -1 : Int32(columns) }
+        hostLabels = labels
+        hostWeights = weighted ? run.uniform(rows, 0, 3) : [Float](repeating: 1, count: rows)
+        gradient = try run.output(rows: rows, columns: columns, layout, initial: inPlace ? values : nil, "gradient")
+        scores = inPlace ? gradient : try run.input(values, rows: rows, columns: columns, layout)
+        self.labels = try run.input(labels, .padded)
+        weights = weighted ? try run.vector(hostWeights, .padded) : nil
+        losses = try run.output(rows: 1, columns: rows, .padded, "losses")
+        run.work = Double(10 * rows * columns)
     }
 }

@@ -44,17 +44,21 @@ extension DeviceLimits {
 extension NetworkData {
     /// Some of the rows, in the order given.
     func selecting(rows chosen: [Int]) -> NetworkData {
-        let selected = HostMatrix(rows: chosen.count, columns: features.columns)
-        if features.columns > 0 {
-            for (place, row) in chosen.enumerated() {
-                _ = selected.row(place).update(fromContentsOf: features.row(row))
-            }
-        }
         let width = rows > 0 ? targets.count / rows : 0
         return NetworkData(
-            features: selected, identifiers: identifiers?.selecting(chosen),
+            features: features.selecting(chosen), identifiers: identifiers?.selecting(chosen),
             targets: chosen.flatMap { targets[$0 * width..<($0 + 1) * width] },
             labels: labels.isEmpty ? [] : chosen.map { labels[$0] },
             weights: weights.map { all in chosen.map { all[$0] } })
+    }
+}
+
+extension HostMatrix {
+    /// Some of the rows, in the order given.
+    func selecting(_ chosen: [Int]) -> HostMatrix {
+        let selected = HostMatrix(rows: chosen.count, columns: columns)
+        guard columns > 0 else { return selected }
+        for (place, row) in chosen.enumerated() { _ = selected.row(place).update(fromContentsOf: self.row(row)) }
+        return selected
     }
 }

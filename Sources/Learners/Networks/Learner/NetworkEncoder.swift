@@ -37,18 +37,10 @@ struct NetworkEncoder {
     ) -> NetworkData {
         let smoothing = isTrained ? smoothing : 0
         let chosen = rows ?? Array(target.indices)
-        var values = numbers
-        if let rows {
-            values = HostMatrix(rows: rows.count, columns: numbers.columns)
-            if numbers.columns > 0 {
-                for (place, row) in rows.enumerated() {
-                    _ = values.row(place).update(fromContentsOf: numbers.row(row))
-                }
-            }
-        }
         let factor = weights.map { balance ?? Self.balance($0, chosen) }
         return NetworkData(
-            features: values, identifiers: rows.map { identifiers?.selecting($0) } ?? identifiers,
+            features: rows.map(numbers.selecting) ?? numbers,
+            identifiers: rows.map { identifiers?.selecting($0) } ?? identifiers,
             targets: objective == .classes
                 ? [] : chosen.map { Float((target[$0] - mean) / deviation * (1 - smoothing) + smoothing / 2) },
             labels: objective == .classes ? chosen.map { Int32(target[$0]) } : [],
