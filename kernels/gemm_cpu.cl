@@ -29,10 +29,13 @@
 
 // Sixteen columns of four rows: columns of four at a distance of TILE_ROWS.
 #define STORE_COLUMNS(four, c)                                                                                         \
-    vstore4((four).s0123, 0, target + (c) * TILE_ROWS);                                                                \
-    vstore4((four).s4567, 0, target + ((c) + 4) * TILE_ROWS);                                                          \
-    vstore4((four).s89ab, 0, target + ((c) + 8) * TILE_ROWS);                                                          \
-    vstore4((four).scdef, 0, target + ((c) + 12) * TILE_ROWS);
+    {                                                                                                                  \
+        const float16 whole = four;                                                                                    \
+        vstore4(LOW_HALF(LOW_HALF(whole)), 0, target + (c) * TILE_ROWS);                                               \
+        vstore4(HIGH_HALF(LOW_HALF(whole)), 0, target + ((c) + 4) * TILE_ROWS);                                        \
+        vstore4(LOW_HALF(HIGH_HALF(whole)), 0, target + ((c) + 8) * TILE_ROWS);                                        \
+        vstore4(HIGH_HALF(HIGH_HALF(whole)), 0, target + ((c) + 12) * TILE_ROWS);                                      \
+    }
 static void pack_four_rows(__global const float *source, long row_step, __global float *target) {
     const float16 a = vload16(0, source), b = vload16(0, source + row_step);
     const float16 c = vload16(0, source + 2 * row_step), d = vload16(0, source + 3 * row_step);

@@ -29,16 +29,17 @@ APUS_FUNCTION void APUS_NAME(gather8)(APUS_NAME(Row) *row, long e, long start, l
 #define APUS_QUARTERS(a, b) (APUS_EVEN128(a, b) + APUS_ODD128(a, b))
 #define APUS_PAIRS(a, b) (APUS_LOW64(a, b) + APUS_HIGH64(a, b))
 
-// The scalar products of the 8 vectors p0 ... p7 with `x`, in the lanes 0 ... 7 of `score`: the reductions of all 8 go
-// together, so that they don't wait for each other.
+// The scalar products of the 8 vectors p0 ... p7 with x, in the lanes 0 ... 7 of `score`: the reductions of all 8 go
+// together, so that they don't wait for each other. X(c) are the coordinates of x from c on.
 #define APUS_DOT_DECLARE(n, i) float16 c##n = (float16)(0.0f);
 #define APUS_DOT_STEP(n, i) c##n = APUS_FMA(vload16(0, p##n + c), v, c##n);
-#define APUS_DOT8(score)                                                                                               \
+#define APUS_DOT8(score, X)                                                                                            \
     float16 score;                                                                                                     \
     {                                                                                                                  \
         APUS_LIST8(APUS_DOT_DECLARE)                                                                                   \
+        APUS_UNROLL                                                                                                    \
         for (long c = 0; c < wide; c += 16) {                                                                          \
-            float16 v = vload16(0, x + c);                                                                             \
+            float16 v = X(c);                                                                                          \
             APUS_LIST8(APUS_DOT_STEP)                                                                                  \
         }                                                                                                              \
         float16 h = APUS_QUARTERS(APUS_HALVES(c0, c1), APUS_HALVES(c2, c3));                                           \
@@ -49,13 +50,15 @@ APUS_FUNCTION void APUS_NAME(gather8)(APUS_NAME(Row) *row, long e, long start, l
         score = APUS_SHUFFLE16(s, s, 0, 4, 8, 12, 2, 6, 10, 14, 0, 4, 8, 12, 2, 6, 10, 14);                            \
     }
 
-// sum += sum over the 8 vectors p0 ... p7 of factor[e] * vector_e.
+// sum += sum over the 8 vectors p0 ... p7 of factor[e] * vector_e. The factors come from memory: vectors that are read
+// again after a store are loaded again, where the compiler would have kept them in memory of its own.
 #define APUS_AXPY_FACTOR(n, i) float16 f##n = (float16)(factor[i]);
 #define APUS_AXPY8                                                                                                     \
     {                                                                                                                  \
         APUS_LIST8(APUS_AXPY_FACTOR)                                                                                   \
+        APUS_UNROLL                                                                                                    \
         for (long c = 0; c < wide; c += 16) {                                                                          \
-            float16 a = APUS_FMA(f0, vload16(0, p0 + c), vload16(0, sum + c));                                         \
+            float16 a = APUS_FMA(f0, vload16(0, p0 + c), APUS_SUM(c));                                                 \
             float16 b = f1 * vload16(0, p1 + c);                                                                       \
             a = APUS_FMA(f2, vload16(0, p2 + c), a);                                                                   \
             b = APUS_FMA(f3, vload16(0, p3 + c), b);                                                                   \
@@ -63,9 +66,25 @@ APUS_FUNCTION void APUS_NAME(gather8)(APUS_NAME(Row) *row, long e, long start, l
             b = APUS_FMA(f5, vload16(0, p5 + c), b);                                                                   \
             a = APUS_FMA(f6, vload16(0, p6 + c), a);                                                                   \
             b = APUS_FMA(f7, vload16(0, p7 + c), b);                                                                   \
-            vstore16(a + b, 0, sum + c);                                                                               \
+            APUS_SET_SUM(a + b, c);                                                                                    \
         }                                                                                                              \
     }
+
+#define APUS_X_IN_MEMORY(c) vload16(0, x + (c))
+// Where the program is for vectors of a certain length that fit, x and the sum stay in registers.
+#if defined(FACTORS) && APUS_WIDE_REGISTERS && FACTORS % 16 == 0 && FACTORS <= 128
+#define APUS_IN_REGISTERS 1
+#define APUS_UNROLL _Pragma("unroll")
+#define APUS_X(c) coordinates[(c) / 16]
+#define APUS_SUM(c) sums[(c) / 16]
+#define APUS_SET_SUM(value, c) sums[(c) / 16] = (value)
+#else
+#define APUS_IN_REGISTERS 0
+#define APUS_UNROLL
+#define APUS_X(c) APUS_X_IN_MEMORY(c)
+#define APUS_SUM(c) vload16(0, sum + (c))
+#define APUS_SET_SUM(value, c) vstore16(value, 0, sum + (c))
+#endif
 
 #define APUS_PASS_FIRST 0
 #define APUS_PASS_STEP 1
@@ -79,11 +98,17 @@ APUS_FUNCTION void APUS_NAME(gather8)(APUS_NAME(Row) *row, long e, long start, l
 #define APUS_POINTER_IN_PLACE(n, i) p##n = row->fixed + (long)row->index[e + i] * row->fixed_stride;
 APUS_FUNCTION float APUS_NAME(pass)(APUS_NAME(Row) *row, int kind, int backward, int in_place, long share,
                                     __global const float *x, __global float *sum) {
-    long wide = APUS_NAME(padded)(row->d);
+    long wide = APUS_NAME(padded)(APUS_FACTORS(row));
     __global float *factor = row->pivots;
     float8 squares = (float8)(0.0f);
+#if APUS_IN_REGISTERS
+    float16 coordinates[FACTORS / 16], sums[FACTORS / 16];
+    APUS_UNROLL
+    for (long c = 0; c < wide; c += 16) coordinates[c / 16] = APUS_X_IN_MEMORY(c);
+#endif
     if (kind != APUS_PASS_LAST) {
-        for (long c = 0; c < wide; c += 16) vstore16((float16)(0.0f), 0, sum + c);
+        APUS_UNROLL
+        for (long c = 0; c < wide; c += 16) APUS_SET_SUM((float16)(0.0f), c);
     }
     for (long at = 0; at < row->n; at += 8) {
         long e = backward ? (row->n - 1 - at) / 8 * 8 : at;
@@ -95,10 +120,10 @@ APUS_FUNCTION float APUS_NAME(pass)(APUS_NAME(Row) *row, int kind, int backward,
             APUS_LIST8(APUS_POINTER_IN_PLACE)
         } else {
             __global float *group = row->panel + (e < row->gathered ? e : row->gathered) * wide;
-            if (kind == APUS_PASS_FIRST || e >= row->gathered) APUS_NAME(gather8)(row, e, 0, row->d, group);
+            if (kind == APUS_PASS_FIRST || e >= row->gathered) APUS_NAME(gather8)(row, e, 0, APUS_FACTORS(row), group);
             APUS_LIST8(APUS_POINTER_COPIED)
         }
-        APUS_DOT8(score)
+        APUS_DOT8(score, APUS_X)
         float16 r = vload16(0, row->root + e), product = r * score;
         squares += LOW_HALF(product) * LOW_HALF(product);
         if (kind == APUS_PASS_LAST) continue;
@@ -106,6 +131,12 @@ APUS_FUNCTION float APUS_NAME(pass)(APUS_NAME(Row) *row, int kind, int backward,
         vstore16(-r * product, 0, factor);
         APUS_AXPY8
     }
+#if APUS_IN_REGISTERS
+    if (kind != APUS_PASS_LAST) {
+        APUS_UNROLL
+        for (long c = 0; c < wide; c += 16) vstore16(APUS_SUM(c), 0, sum + c);
+    }
+#endif
     float4 folded = LOW_HALF(squares) + HIGH_HALF(squares);
     return (folded.s0 + folded.s2) + (folded.s1 + folded.s3);
 }
@@ -116,8 +147,8 @@ APUS_FUNCTION float APUS_NAME(pass)(APUS_NAME(Row) *row, int kind, int backward,
 // Preconditioned conjugate gradients from the present solution; the preconditioner is D, the exact inverse of what the
 // unobserved entries contribute.
 APUS_FUNCTION void APUS_NAME(solve_conjugate_gradient)(APUS_NAME(Row) *row, long steps) {
-    long wide = APUS_NAME(padded)(row->d), share = (8 + steps) / (steps + 1);
-    int in_place = row->d % 16 == 0;
+    long wide = APUS_NAME(padded)(APUS_FACTORS(row)), share = (8 + steps) / (steps + 1);
+    int in_place = APUS_FACTORS(row) % 16 == 0;
     __global float *x = row->solution, *r = row->vector0, *p = row->vector1, *q = row->vector2;
     float16 sums = (float16)(0.0f);
     APUS_NAME(pass)(row, APUS_PASS_FIRST, 0, in_place, share, x, r);
@@ -176,7 +207,7 @@ APUS_FUNCTION void APUS_NAME(add_scores)(APUS_NAME(Row) *row, long start, long w
             APUS_NAME(gather8)(row, e, start, width, group);
             APUS_LIST8(APUS_POINTER_COPIED)
         }
-        APUS_DOT8(products)
+        APUS_DOT8(products, APUS_X_IN_MEMORY)
         vstore8(vload8(0, score + e) + LOW_HALF(products), 0, score + e);
     }
 }
@@ -184,7 +215,7 @@ APUS_FUNCTION void APUS_NAME(add_scores)(APUS_NAME(Row) *row, long start, long w
 // One pass of Newton steps over blocks of coordinates: each block's normal equations with the targets that the other
 // coordinates leave it, solved exactly.
 APUS_FUNCTION void APUS_NAME(solve_subspace)(APUS_NAME(Row) *row, long block) {
-    long d = row->d;
+    long d = APUS_FACTORS(row);
     for (long e = 0; e < row->n + 16; ++e) {
         row->score[e] = 0.0f;
         row->observed[e] = row->target[e];
@@ -204,8 +235,8 @@ APUS_FUNCTION void APUS_NAME(solve_subspace)(APUS_NAME(Row) *row, long block) {
 
 // Lays out a worker's scratch memory for rows of up to `longest` entries.
 APUS_FUNCTION void APUS_NAME(lay_out)(APUS_NAME(Row) *row, __global float *scratch, long longest) {
-    long entries = APUS_NAME(padded)(longest) + 16, wide = APUS_NAME(padded)(row->d) + 16;
-    row->gathered = APUS_NAME(gathered_entries)(row->d, longest);
+    long entries = APUS_NAME(padded)(longest) + 16, wide = APUS_NAME(padded)(APUS_FACTORS(row)) + 16;
+    row->gathered = APUS_NAME(gathered_entries)(APUS_FACTORS(row), longest);
     row->lookahead = APUS_LOOKAHEAD_BYTES / 4 / wide + 1;
     row->index = (__global int *)scratch;
     row->root = scratch + entries;
@@ -230,7 +261,7 @@ APUS_FUNCTION void APUS_NAME(lay_out)(APUS_NAME(Row) *row, __global float *scrat
 // Solves one row whose entries are begin ... end - 1.
 APUS_FUNCTION void APUS_NAME(solve_row)(APUS_NAME(Row) *row, long begin, long end, __global const float *diagonal,
                                         float regularization, __global float *solution, int method, int parameter) {
-    long n = 0, d = row->d, wide = APUS_NAME(padded)(d);
+    long n = 0, d = APUS_FACTORS(row), wide = APUS_NAME(padded)(d);
     for (long e = begin; e < end; ++e) {
         float w = row->weights ? row->weights[e] : 1.0f;
         float root = APUS_SQRT(w);
@@ -271,7 +302,8 @@ APUS_FUNCTION void APUS_NAME(solve_row)(APUS_NAME(Row) *row, long begin, long en
 #ifdef __OPENCL_VERSION__
 // Each work-item claims `rows_per_claim` rows at a time until none are left, so that a few long rows don't keep one
 // thread busy alone; which item solves a row makes no difference to its solution. `next_claim` begins at 0.
-// `flags`: 1 for weights, 2 for targets. Nothing happens when `scratch_stride` is too small.
+// Programs for problems that are worth a compilation are compiled for their method (METHOD) and length of vectors
+// (FACTORS). `flags`: 1 for weights, 2 for targets. Nothing happens when `scratch_stride` is too small.
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void solve_normal_equations(
     __global const long *row_pointers, long row_pointers_offset, __global const int *columns, long columns_offset,
     __global const float *weights, long weights_offset, __global const float *targets, long targets_offset, int flags,
@@ -280,6 +312,9 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void solve_normal_equati
     __global float *solution, long solution_offset, long solution_stride, long row_count, long d, int method,
     int parameter, long longest, __global float *scratch, long scratch_stride, __global volatile int *next_claim,
     int rows_per_claim) {
+#ifdef METHOD
+    method = METHOD;
+#endif
     if (scratch_stride < apus_scratch_floats(d, longest)) return;
     apus_Row row;
     row.columns = columns + columns_offset;

@@ -19,6 +19,12 @@
 #ifndef APUS_GATHER_BYTES
 #define APUS_GATHER_BYTES 4194304
 #endif
+// The length of vectors; a constant where the program is compiled for it.
+#ifdef FACTORS
+#define APUS_FACTORS(row) FACTORS
+#else
+#define APUS_FACTORS(row) ((row)->d)
+#endif
 // Bytes of fixed vectors asked for ahead of their use.
 #ifndef APUS_LOOKAHEAD_BYTES
 #define APUS_LOOKAHEAD_BYTES 65536
@@ -97,7 +103,7 @@ APUS_FUNCTION void APUS_NAME(prefetch_rows)(APUS_NAME(Row) *row, long used, long
     long end = row->prefetched + count;
     end = end < limit ? end : limit;
     if (end <= row->prefetched) return;
-    const long d = row->d;
+    const long d = APUS_FACTORS(row);
     for (long e = row->prefetched; e < end; ++e) {
         __global const float *vector = row->fixed + (long)row->columns[e] * row->fixed_stride;
         long c = 0;

@@ -1,11 +1,5 @@
 // What every kernel text for CPU-class devices begins with: how vectors are interleaved, loaded and stored.
 
-#if defined(__clang__)
-#define APUS_SHUFFLE16(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
-#else
-#define APUS_SHUFFLE16(a, b, ...) shuffle2(a, b, (uint16)(__VA_ARGS__))
-#endif
-
 // Interleaving within 128-bit lanes, then of the lanes themselves: each is one instruction.
 #define APUS_LOW32(a, b) APUS_SHUFFLE16(a, b, 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29)
 #define APUS_HIGH32(a, b) APUS_SHUFFLE16(a, b, 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31)
@@ -49,9 +43,20 @@ APUS_VECTOR(uchar16, uchar, 1, 16)
 
 #endif
 
-// The halves of a vector. Oclgrind's detector of uninitialised values misjudges shuffles with fewer lanes than they take
-// from: its runs put the halves together from elements.
-#ifdef HALVES_BY_ELEMENT
+// Choosing lanes of two vectors, and the halves of one. Oclgrind's detector of uninitialised values misjudges shuffles
+// with fewer lanes than they take from: its runs put the results together from elements.
+#ifdef LANES_BY_ELEMENT
+static float16 apus_shuffle16(
+    float16 a, float16 b, int i0, int i1, int i2, int i3, int i4, int i5, int i6, int i7, int i8, int i9, int i10,
+    int i11, int i12, int i13, int i14, int i15) {
+    float both[32];
+    vstore16(a, 0, both);
+    vstore16(b, 1, both);
+    return (float16)(
+        both[i0], both[i1], both[i2], both[i3], both[i4], both[i5], both[i6], both[i7], both[i8], both[i9], both[i10],
+        both[i11], both[i12], both[i13], both[i14], both[i15]);
+}
+#define APUS_SHUFFLE16(a, b, ...) apus_shuffle16(a, b, __VA_ARGS__)
 #define APUS_DEFINE_HALVES(half, whole, low, high)                                                                     \
     static inline half __attribute__((overloadable)) apus_low_half(whole v) { return (half)low; }                     \
     static inline half __attribute__((overloadable)) apus_high_half(whole v) { return (half)high; }
@@ -67,6 +72,11 @@ APUS_DEFINE_HALVES_OF(double)
 #define LOW_HALF(v) apus_low_half(v)
 #define HIGH_HALF(v) apus_high_half(v)
 #else
+#if defined(__clang__)
+#define APUS_SHUFFLE16(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define APUS_SHUFFLE16(a, b, ...) shuffle2(a, b, (uint16)(__VA_ARGS__))
+#endif
 #define LOW_HALF(v) ((v).lo)
 #define HIGH_HALF(v) ((v).hi)
 #endif

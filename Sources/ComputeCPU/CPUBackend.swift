@@ -19,11 +19,14 @@ final class CPUBackend: StreamBackend {
 
     func allocate(byteCount: Int) throws(ComputeError) -> any DeviceStorage {
         let (granted, available) = device.memory.take(byteCount)
-        guard granted else {
+        guard granted,
+            let storage = CPUStorage(
+                byteCount: byteCount, deviceName: device.identity.name, memory: device.memory)
+        else {
             throw .outOfMemory(
                 device: device.identity.name, requestedBytes: byteCount, availableBytes: available)
         }
-        return CPUStorage(byteCount: byteCount, deviceName: device.identity.name, memory: device.memory)
+        return storage
     }
 
     func wrap<Element>(_ buffer: HostBuffer<Element>) throws(ComputeError) -> any DeviceStorage {

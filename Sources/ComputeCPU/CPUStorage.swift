@@ -9,11 +9,14 @@ final class CPUStorage: DeviceStorage, @unchecked Sendable {
     let address: UnsafeMutableRawPointer
     private let release: () -> Void
 
-    /// Owns `byteCount` bytes that `memory` has granted.
-    init(byteCount: Int, deviceName: String, memory: CPUMemory) {
+    /// Owns `byteCount` bytes that `memory` has granted; nil when the system refuses them.
+    init?(byteCount: Int, deviceName: String, memory: CPUMemory) {
+        guard let address = HostMemory.allocateIfPossible(byteCount: byteCount) else {
+            memory.giveBack(byteCount)
+            return nil
+        }
         self.byteCount = byteCount
         self.deviceName = deviceName
-        let address = HostMemory.allocate(byteCount: byteCount)
         self.address = address
         release = {
             HostMemory.deallocate(address, byteCount: byteCount)

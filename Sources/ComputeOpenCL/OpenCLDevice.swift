@@ -125,6 +125,9 @@ final class OpenCLContext: @unchecked Sendable {
     let tuning: KernelTuning
     let isNVIDIA: Bool
     let sharesHostMemory: Bool
+    /// Whether buffers are memory of ours, which comes in large pages: a driver that computes on the host takes any. Rows
+    /// gathered from tables in small pages miss the TLB, which was a tenth of factorization.
+    let allocatesOnHost: Bool
     let poisonsMemory: Bool
     /// Nil where nobody asks.
     let kernelTimes: OpenCLKernelTimes?
@@ -148,6 +151,7 @@ final class OpenCLContext: @unchecked Sendable {
         self.limits = description.limits
         self.kernelClass = options.kernelClass ?? description.identity.deviceClass
         self.sharesHostMemory = description.limits.sharesHostMemory && !options.copiesHostMemory
+        self.allocatesOnHost = sharesHostMemory && description.identity.deviceClass == .cpu
         self.poisonsMemory = options.poisonsMemory
         self.kernelTimes = options.timesKernels ? OpenCLKernelTimes() : nil
         self.isNVIDIA = description.identity.vendor.lowercased().contains("nvidia")

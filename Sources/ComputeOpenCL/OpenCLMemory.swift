@@ -126,13 +126,19 @@ final class BufferPool: Sendable {
 
     private func create(_ byteCount: Int) throws(ComputeError) -> cl_mem {
         for attempt in 0...1 {
-            var code: cl_int = CL_SUCCESS
-            let flags = cl_mem_flags(CL_MEM_READ_WRITE)
-            if let buffer = clCreateBuffer(context.context, flags, byteCount, nil, &code), code == CL_SUCCESS {
-                return buffer
-            }
-            guard isMemoryError(code) || code == CL_INVALID_BUFFER_SIZE else {
-                throw openCLError(code, device: context.name, operation: "allocate")
+            if context.allocatesOnHost && byteCount >= HostMemory.mappingThreshold {
+                if let host = HostBuffer<UInt8>(uninitializedCountIfPossible: byteCount) {
+                    return try OpenCLStorage.makeBuffer(on: host, context: context, operation: "allocate")
+                }
+            } else {
+                var code: cl_int = CL_SUCCESS
+                let flags = cl_mem_flags(CL_MEM_READ_WRITE)
+                if let buffer = clCreateBuffer(context.context, flags, byteCount, nil, &code), code == CL_SUCCESS {
+                    return buffer
+                }
+                guard isMemoryError(code) || code == CL_INVALID_BUFFER_SIZE else {
+                    throw openCLError(code, device: context.name, operation: "allocate")
+                }
             }
             if attempt == 0 { context.ledger.drainPools() }
         }
@@ -207,7 +213,7 @@ final class OpenCLStorage: DeviceStorage, @unchecked Sendable {
         }
     }
 
-    /// A buffer on the host's own memory, which is kept alive until the driver has let go of it.
+    /// A storage on the host's own memory, which is kept alive until the driver has let go of it.
     static func wrapping<Element>(
         _ host: HostBuffer<Element>, pool: BufferPool
     ) throws(ComputeError) -> OpenCLStorage {
@@ -215,12 +221,20 @@ final class OpenCLStorage: DeviceStorage, @unchecked Sendable {
         guard host.byteCount <= context.limits.largestAllocationBytes else {
             throw context.ledger.outOfMemory(requestedBytes: host.byteCount)
         }
+        let buffer = try makeBuffer(on: host, context: context, operation: "wrap")
+        return OpenCLStorage(buffer, byteCount: host.byteCount, capacity: 0, pool: pool)
+    }
+
+    /// A buffer on the host's own memory, which is kept alive until the driver has let go of it.
+    static func makeBuffer<Element>(
+        on host: HostBuffer<Element>, context: OpenCLContext, operation: String
+    ) throws(ComputeError) -> cl_mem {
         var code: cl_int = CL_SUCCESS
         let flags = cl_mem_flags(CL_MEM_READ_WRITE | CL_MEM_USE_HOST_PTR)
         let made = clCreateBuffer(context.context, flags, host.byteCount, host.baseAddress, &code)
         guard let buffer = made, code == CL_SUCCESS else {
             if isMemoryError(code) { throw context.ledger.outOfMemory(requestedBytes: host.byteCount) }
-            throw openCLError(code, device: context.name, operation: "wrap")
+            throw openCLError(code, device: context.name, operation: operation)
         }
         let owner = Unmanaged.passRetained(host as AnyObject).toOpaque()
         code = clSetMemObjectDestructorCallback(
@@ -228,8 +242,8 @@ final class OpenCLStorage: DeviceStorage, @unchecked Sendable {
         guard code == CL_SUCCESS else {
             clReleaseMemObject(buffer)
             Unmanaged<AnyObject>.fromOpaque(owner).release()
-            throw openCLError(code, device: context.name, operation: "wrap")
+            throw openCLError(code, device: context.name, operation: operation)
         }
-        return OpenCLStorage(buffer, byteCount: host.byteCount, capacity: 0, pool: pool)
+        return buffer
     }
 }

@@ -3,7 +3,9 @@ import Compute
 /// The solver of factorization on CPU-class devices (kernels/normal_equations_cpu.cl).
 extension Lowering {
     /// One work-item for each thread claims some rows at a time; a row is solved by one item. Launches: 2, of which the
-    /// first resets the counter of claims.
+    /// first resets the counter of claims. For problems large enough a program is compiled for their length of vectors and
+    /// their method, which takes a second or two where it is not cached: loops then have known ends, and conjugate
+    /// gradients keep their vectors in registers.
     func solveNormalEquations(_ operation: SolveNormalEquations) throws(ComputeError) {
         let (sparse, d) = (operation.sparse, operation.fixed.columns)
         let method: Int32
@@ -23,8 +25,10 @@ extension Lowering {
             "elementwise", "fill", grid: WorkSize(1),
             [[.buffer(claims), .long(0), .long(1), .long(1), .long(1), .uint(0), .long(1), .long(1)]])
         let flags = (operation.weighted ? 1 : 0) | (operation.targets == nil ? 0 : 2)
+        let isWorthCompiling = sparse.entryCount * d >= context.tuning[.compiledSystems]
         launch(
-            "normal_equations_cpu", "solve_normal_equations", grid: WorkSize(items),
+            "normal_equations_cpu", "solve_normal_equations",
+            options: isWorthCompiling ? "-D FACTORS=\(d) -D METHOD=\(method)" : "", grid: WorkSize(items),
             [
                 try entries(sparse), try vector(operation.targets, else: sparse.values), [.int(Int32(flags))],
                 try matrix(operation.fixed), try vector(operation.diagonal), try vector(operation.rowRegularization),

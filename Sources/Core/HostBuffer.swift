@@ -10,13 +10,23 @@ public final class HostBuffer<Element: BitwiseCopyable>: @unchecked Sendable {
     public let count: Int
     private let release: () -> Void
 
-    /// Allocates `count` elements of undefined content.
-    public init(uninitializedCount count: Int) {
+    /// Allocates `count` elements of undefined content. Traps when the system refuses.
+    public convenience init(uninitializedCount count: Int) {
         let bytes = max(count * MemoryLayout<Element>.stride, 1)
-        let raw = HostMemory.allocate(byteCount: bytes)
+        self.init(owning: HostMemory.allocate(byteCount: bytes), byteCount: bytes, count: count)
+    }
+
+    /// Allocates `count` elements of undefined content; nil when the system refuses.
+    public convenience init?(uninitializedCountIfPossible count: Int) {
+        let bytes = max(count * MemoryLayout<Element>.stride, 1)
+        guard let raw = HostMemory.allocateIfPossible(byteCount: bytes) else { return nil }
+        self.init(owning: raw, byteCount: bytes, count: count)
+    }
+
+    private init(owning raw: UnsafeMutableRawPointer, byteCount: Int, count: Int) {
         self.baseAddress = raw.bindMemory(to: Element.self, capacity: max(count, 1))
         self.count = count
-        self.release = { HostMemory.deallocate(raw, byteCount: bytes) }
+        self.release = { HostMemory.deallocate(raw, byteCount: byteCount) }
     }
 
     /// Copies an array.

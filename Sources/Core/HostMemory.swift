@@ -7,17 +7,24 @@ public enum HostMemory {
     /// A page: enough for any vector load, and what OpenCL runtimes ask of memory that they map.
     public static let alignment = 4096
 
-    /// Allocations from here up are mapped and unmapped one by one, so that freeing returns memory to the system.
-    private static let mappingThreshold = 1 << 20
+    /// Allocations from here up are mapped and unmapped one by one, so that freeing returns memory to the system, and ask
+    /// for large pages.
+    public static let mappingThreshold = 1 << 20
 
     /// Allocates `byteCount` bytes; the content is undefined. Traps when the system refuses, as `malloc` users do;
     /// learners predict their needs first (`TrainingPlan`).
     public static func allocate(byteCount: Int) -> UnsafeMutableRawPointer {
+        guard let address = allocateIfPossible(byteCount: byteCount) else {
+            preconditionFailure("the system refused \(byteCount) bytes of memory")
+        }
+        return address
+    }
+
+    /// Allocates `byteCount` bytes; the content is undefined. `nil` when the system refuses.
+    public static func allocateIfPossible(byteCount: Int) -> UnsafeMutableRawPointer? {
         if byteCount >= mappingThreshold {
             let address = mmap(nil, byteCount, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
-            guard let address, address != MAP_FAILED else {
-                preconditionFailure("the system refused \(byteCount) bytes of memory")
-            }
+            guard let address, address != MAP_FAILED else { return nil }
             // Large pages spare the random gathers of factor rows most of their TLB misses.
             _ = madvise(address, byteCount, MADV_HUGEPAGE)
             return address

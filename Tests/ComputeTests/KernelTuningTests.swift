@@ -47,4 +47,20 @@ import Testing
             }
         }
     }
+    /// Large problems of factorization get programs compiled for them: here small ones do, whose vectors are in registers
+    /// (48, 128) or not.
+    @Test func programsCompiledForAProblem() throws {
+        let names = [
+            "conjugate gradient d 33 ", "conjugate gradient d 48 ", "conjugate gradient d 128 ", "exact d 48 ",
+            "subspace 16 d 33 ",
+        ]
+        let cases = ConformanceSuite(.full).cases(of: .solveNormalEquations)
+        let tuning = KernelTuning([.compiledSystems: 0])
+        let stream = try Support.open(OpenCLDeviceOptions(kernelClass: .cpu, tuning: tuning)).makeStream()
+        for name in names {
+            let one = try #require(cases.first { $0.name.contains(name) }, "\(name)")
+            let result = one.run(on: stream)
+            #expect(result.passed, "\(one.name): \(result.message)")
+        }
+    }
 }

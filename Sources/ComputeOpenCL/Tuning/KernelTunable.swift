@@ -15,6 +15,8 @@ public enum KernelTunable: String, Sendable, CaseIterable {
     case primalPanel = "normal_equations_cpu.APUS_PRIMAL_PANEL"
     case dualPanel = "normal_equations_cpu.APUS_DUAL_PANEL"
     case lookaheadBytes = "normal_equations_cpu.APUS_LOOKAHEAD_BYTES"
+    /// From how many numbers to read (entries times length of vectors) on a problem gets a program compiled for it.
+    case compiledSystems = "normal_equations_cpu.compiled_systems"
 
     // GPU class
     case gpuGroups = "gpu.groups"
@@ -57,6 +59,7 @@ public enum KernelTunable: String, Sendable, CaseIterable {
         case .primalPanel: 64
         case .dualPanel: 128
         case .lookaheadBytes: 131_072
+        case .compiledSystems: 1 << 28
         case .gpuGroups: 512
         case .largeTile: 128
         case .largeWork: 8
@@ -89,6 +92,8 @@ public enum KernelTunable: String, Sendable, CaseIterable {
         case .primalPanel: [32, 64, 128]
         case .dualPanel: [64, 128, 256]
         case .lookaheadBytes: [32_768, 131_072, 524_288]
+        // What it costs is compilation, which no measurement of a kernel sees.
+        case .compiledSystems: [1 << 28]
         case .gpuGroups: [128, 256, 512, 1024, 2048]
         case .largeTile: [64, 128]
         case .largeWork: [4, 8]
@@ -119,7 +124,7 @@ public enum KernelTunable: String, Sendable, CaseIterable {
             .tensorLeast, .tensorTileM, .tensorTileN, .tensorWarpM, .tensorWarpN, .hopperProducts, .hopperLeast:
             [.gemm]
         case .topKTilesPerItem, .topKPad: [.topK]
-        case .primalPanel, .dualPanel, .lookaheadBytes: [.solveNormalEquations]
+        case .primalPanel, .dualPanel, .lookaheadBytes, .compiledSystems: [.solveNormalEquations]
         case .gramTileK, .gramPad: [.gram]
         case .rowGroup: [.observedLoss, .observedScores]
         case .sparseBlock: [.sparseTimesDense]
