@@ -19,12 +19,17 @@ final class CPUBackend: StreamBackend {
 
     func allocate(byteCount: Int) throws(ComputeError) -> any DeviceStorage {
         let (granted, available) = device.memory.take(byteCount)
-        guard granted,
+        guard granted else {
+            throw .outOfMemory(
+                device: device.identity.name, requestedBytes: byteCount, availableBytes: available)
+        }
+        guard
             let storage = CPUStorage(
                 byteCount: byteCount, deviceName: device.identity.name, memory: device.memory)
         else {
             throw .outOfMemory(
-                device: device.identity.name, requestedBytes: byteCount, availableBytes: available)
+                device: device.identity.name, requestedBytes: byteCount,
+                availableBytes: HostMemory.possibleBytes(below: byteCount))
         }
         return storage
     }

@@ -142,7 +142,9 @@ final class BufferPool: Sendable {
             }
             if attempt == 0 { context.ledger.drainPools() }
         }
-        throw context.ledger.outOfMemory(requestedBytes: byteCount)
+        guard context.allocatesOnHost else { throw context.ledger.outOfMemory(requestedBytes: byteCount) }
+        throw .outOfMemory(
+            device: context.name, requestedBytes: byteCount, availableBytes: HostMemory.possibleBytes(below: byteCount))
     }
 
     /// Takes a freed buffer back, or releases it when nobody will ask again.

@@ -32,6 +32,20 @@ public enum HostMemory {
         return UnsafeMutableRawPointer.allocate(byteCount: byteCount, alignment: alignment)
     }
 
+    /// How many bytes the system would still give in one piece, for the message after it has refused more: found by halving,
+    /// so that up to twice as many may be.
+    public static func possibleBytes(below byteCount: Int) -> Int {
+        var tried = byteCount / 2
+        while tried >= mappingThreshold {
+            if let address = allocateIfPossible(byteCount: tried) {
+                deallocate(address, byteCount: tried)
+                return tried
+            }
+            tried /= 2
+        }
+        return 0
+    }
+
     /// Frees what ``allocate(byteCount:)`` gave, with the same size.
     public static func deallocate(_ address: UnsafeMutableRawPointer, byteCount: Int) {
         if byteCount >= mappingThreshold {

@@ -83,6 +83,15 @@ import Testing
         #expect(flag.released)
         memory.deallocate()
     }
+
+    /// More than any address space has.
+    @Test func memoryThatTheSystemRefuses() {
+        #expect(HostMemory.allocateIfPossible(byteCount: 1 << 60) == nil)
+        #expect(HostBuffer<UInt8>(uninitializedCountIfPossible: 1 << 60) == nil)
+        let possible = HostMemory.possibleBytes(below: 1 << 60)
+        #expect(possible >= 1 << 20 && possible < 1 << 59)
+        #expect(HostBuffer<Float>(uninitializedCountIfPossible: 1 << 20)?.byteCount == 1 << 22)
+    }
 }
 
 /// Joining sparse matrices.
