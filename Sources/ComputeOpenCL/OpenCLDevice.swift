@@ -126,7 +126,7 @@ final class OpenCLContext: @unchecked Sendable {
     let isNVIDIA: Bool
     let sharesHostMemory: Bool
     /// Whether buffers are memory of ours, which comes in large pages: a driver that computes on the host takes any. Rows
-    /// gathered from tables in small pages miss the TLB, which was a tenth of factorization.
+    /// gathered from tables in small pages miss the TLB, which cost factorization some per cent.
     let allocatesOnHost: Bool
     let poisonsMemory: Bool
     /// Nil where nobody asks.

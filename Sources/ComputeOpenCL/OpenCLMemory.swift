@@ -125,8 +125,9 @@ final class BufferPool: Sendable {
     }
 
     private func create(_ byteCount: Int) throws(ComputeError) -> cl_mem {
+        let isOurs = context.allocatesOnHost && byteCount >= HostMemory.mappingThreshold
         for attempt in 0...1 {
-            if context.allocatesOnHost && byteCount >= HostMemory.mappingThreshold {
+            if isOurs {
                 if let host = HostBuffer<UInt8>(uninitializedCountIfPossible: byteCount) {
                     return try OpenCLStorage.makeBuffer(on: host, context: context, operation: "allocate")
                 }
@@ -142,7 +143,7 @@ final class BufferPool: Sendable {
             }
             if attempt == 0 { context.ledger.drainPools() }
         }
-        guard context.allocatesOnHost else { throw context.ledger.outOfMemory(requestedBytes: byteCount) }
+        guard isOurs else { throw context.ledger.outOfMemory(requestedBytes: byteCount) }
         throw .outOfMemory(
             device: context.name, requestedBytes: byteCount, availableBytes: HostMemory.possibleBytes(below: byteCount))
     }

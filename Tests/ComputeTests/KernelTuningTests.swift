@@ -47,6 +47,7 @@ import Testing
             }
         }
     }
+
     /// Large problems of factorization get programs compiled for them: here small ones do, whose vectors are in registers
     /// (48, 128) or not.
     @Test func programsCompiledForAProblem() throws {
